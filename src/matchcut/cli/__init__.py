@@ -1,0 +1,74 @@
+"""The command line: every command is a library function plus printing; its signature and docstring are its help.
+
+Nothing heavy is imported here: `matchcut --help` must answer at once.
+"""
+
+import os
+import sys
+from importlib import import_module
+
+from matchcut.errors import MatchcutError
+
+# Command: (where its function is, what it does in one line)
+COMMANDS = {
+    "demo": ("matchcut.cli.demo:demo", "Show the whole journey on the built-in world, in minutes, on a CPU."),
+    "add": ("matchcut.cli.add:add", "Put videos and images into a collection."),
+    "import": ("matchcut.cli.import_:import_", "Put a benchmark or the built-in world into a collection."),
+    "embed": ("matchcut.cli.embed:embed", "Run frozen encoders over a collection, into its feature store."),
+    "info": ("matchcut.cli.info:info", "Show what a collection holds."),
+    "train": ("matchcut.cli.train:train", "Train one model."),
+    "evaluate": ("matchcut.cli.evaluate:evaluate", "Measure models on a split, with intervals."),
+    "fuse": ("matchcut.cli.fuse:fuse", "Combine many models' rankings into one."),
+    "search": ("matchcut.cli.search:search", "Find moments that a sentence describes."),
+}
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if args[0] == "--version":
+        from matchcut import __version__
+
+        print(f"matchcut {__version__}")
+        return 0
+    name, *rest = args
+    if name not in COMMANDS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`matchcut --help` lists the commands"
+        print(f"matchcut: no command {name!r}; {hint}", file=sys.stderr)
+        return 2
+    module, _, function = COMMANDS[name][0].partition(":")
+    # PyTorch's threads spin while they wait for each other: on a machine with other work that costs a factor of ten.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import tyro
+
+    try:
+        tyro.cli(getattr(import_module(module), function), prog=f"matchcut {name}", args=rest)
+    except MatchcutError as error:
+        print(f"matchcut {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"matchcut {name}: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: matchcut COMMAND ...",
+            "",
+            "Train, fuse, evaluate and serve text-to-video and text-to-image retrieval.",
+            "",
+            *lines,
+            "",
+            "`matchcut COMMAND --help` explains a command.",
+        ]
+    )
