@@ -1,0 +1,31 @@
+import os
+
+import pytest
+
+from matchcut.errors import MatchcutError
+from matchcut.files import atomic, write_text
+
+
+def test_the_old_file_stays_when_writing_fails(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def killed_half_way():
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        killed_half_way()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matchcut.files.os.fsync", full)
+    with pytest.raises(MatchcutError, match=r"a\.txt: cannot be written: No space left on device; nothing was changed"):
+        write_text(tmp_path / "a.txt", "new")
+    assert os.listdir(tmp_path) == []
