@@ -1,0 +1,132 @@
+"""`matchcut info`: what a collection holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matchcut.errors import MatchcutError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_PARTS = ("train", "val", "test")
+
+
+def info(collection: Path, /, *, json: bool = False) -> None:
+    """Show what a collection holds.
+
+    Args:
+        collection: the collection's folder.
+        json: print one JSON object, for scripts.
+    """
+    summary = summarize(collection)
+    if json:
+        from json import dumps
+
+        print(dumps(summary, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    console.print(f"[bold]{escape(summary['collection'])}[/bold]", highlight=False)
+    console.print(_contents(summary))
+    if summary["features"]:
+        console.print(_features(summary["features"]))
+    if summary["failures"]:
+        console.print("[bold red]could not be taken in[/bold red]")
+        for failure in summary["failures"]:
+            line = f"  {failure['source']}: {failure['reason']}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def summarize(root: Path) -> dict[str, Any]:
+    """Everything `matchcut info` shows, as plain values: the catalogue's summary, feature sets and models.
+
+    Raises:
+        MatchcutError: if there is no collection there or its catalogue is damaged. A damaged feature set is an entry
+            with its `error`.
+    """
+    from matchcut.collection import Collection
+    from matchcut.collection.summary import summarize as summarize_catalogue
+
+    catalogue = summarize_catalogue(Collection.open(root))
+    features = [_feature_set(path.parent) for path in sorted((root / "features").glob("*/manifest.json"))]
+    models = sorted(path.name for path in (root / "models").glob("*") if path.is_dir())
+    return {"collection": str(root), **catalogue, "features": features, "models": models}
+
+
+def _feature_set(path: Path) -> dict[str, Any]:
+    from matchcut.features import FeatureSet
+
+    try:
+        found = FeatureSet.open(path)
+    except MatchcutError as error:
+        return {"name": path.name, "error": str(error)}
+    manifest = found.manifest
+    return {
+        "name": path.name,
+        "encoder": manifest.encoder,
+        "of": manifest.of,
+        "shape": list(manifest.shape),
+        "dtype": manifest.dtype,
+        "ids": len(found.ids),
+        "rows": int(found.lengths.sum()),
+        "bytes": sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
+    }
+
+
+def _contents(summary: dict[str, Any]) -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right", style="dim")
+    grid.add_column()
+    kinds = ", ".join(_count(count, kind) for kind, count in sorted(summary["items"].items(), reverse=True))
+    grid.add_row("items", kinds or "none")
+    grid.add_row("shots", f"{summary['shots']:,}, represented by {_count(summary['frames'], 'frame')}")
+    if summary["hours"]:
+        grid.add_row("length", _length(summary["hours"]))
+    captions = summary["captions"]
+    if captions["all"]:
+        each = f"{captions['min']} to {captions['max']} each, {captions['mean']:.1f} on average"
+        if captions["min"] == captions["max"]:
+            each = f"{captions['min']} each"
+        grid.add_row("captions", f"{captions['all']:,}, of {_count(captions['items'], 'item')}: {each}")
+    else:
+        grid.add_row("captions", "none")
+    for scheme, parts in summary["splits"].items():
+        order = sorted(parts, key=lambda part: (_PARTS.index(part) if part in _PARTS else 3, part))
+        sizes = ", ".join(f"{escape(part)} {parts[part]:,}" for part in order)
+        grid.add_row("split", sizes if scheme == "default" else f"{escape(scheme)}: {sizes}")
+    for source, judged in summary["judgments"].items():
+        rest = "all others irrelevant" if judged["complete"] else "all others unknown"
+        grid.add_row("judgments", f"{escape(source)}: {_count(judged['pairs'], 'pair')}, {rest}")
+    if summary["models"]:
+        grid.add_row("models", escape(", ".join(summary["models"])))
+    return grid
+
+
+def _features(sets: list[dict[str, Any]]) -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="feature sets", title_justify="left", title_style="bold")
+    for column in ("name", "of", "encoder", "row", "type", "ids", "rows", "MB"):
+        table.add_column(column, justify="right" if column in ("ids", "rows", "MB") else "left")
+    for one in sets:
+        if "error" in one:
+            table.add_row(escape(one["name"]), "", f"[red]{escape(one['error'])}[/red]")
+            continue
+        shape = " x ".join(map(str, one["shape"]))
+        cells = (one["name"], one["of"], one["encoder"], shape, one["dtype"], f"{one['ids']:,}", f"{one['rows']:,}")
+        table.add_row(*map(escape, cells), f"{one['bytes'] / 1e6:,.1f}")
+    return table
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _length(hours: float) -> str:
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
