@@ -1,0 +1,76 @@
+"""Putting what a loader found into a collection, in one transaction."""
+
+from collections.abc import Collection as Sized
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matchcut.collection import Collection, Item, Judgment, Shot
+from matchcut.datasets.report import Report
+from matchcut.datasets.shipped import once
+from matchcut.errors import MatchcutError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An item with all that is known about it."""
+
+    item: Item
+    captions: Sequence[str]
+    shots: Sequence[Shot] = ()
+
+
+def bare(key: str, captions: Sequence[str], *, kind: str = "video", duration: float = 0.0, rule: str = "") -> Entry:
+    """An item without pixels, for work on its captions."""
+    return Entry(Item(key, kind, "", duration=duration, rule=rule), captions)
+
+
+def store(
+    collection: Collection,
+    name: str,
+    entries: Sequence[Entry],
+    *,
+    splits: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    judgments: Mapping[str, Sequence[Judgment]] | None = None,
+    complete: Sized[str] = (),
+    failures: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Write it all down: everything is kept, or nothing.
+
+    Args:
+        collection: where it goes.
+        name: how the benchmark calls itself.
+        entries: items, no key twice.
+        splits: scheme -> part -> item keys.
+        judgments: source -> judgments.
+        complete: the sources in which a pair that is not judged is known to be irrelevant.
+        failures: source of what could not be read -> reason.
+        notes: what the user should know.
+
+    Raises:
+        MatchcutError: if a caption is empty, or an item is in two parts of a split.
+    """
+    splits, judgments = splits or {}, judgments or {}
+    for scheme, parts in splits.items():
+        once(parts, f"{name}, split {scheme}")
+    for entry in entries:
+        if not all(entry.captions):
+            raise MatchcutError(f"{name}: {entry.item.key} has an empty caption")
+    with collection.writing() as writer:
+        for entry in entries:
+            writer.put_item(entry.item, entry.shots)
+            writer.put_captions(entry.item.key, entry.captions)
+        for source, reason in (failures or {}).items():
+            writer.put_failure(source, reason)
+        for scheme, parts in splits.items():
+            writer.put_split(parts, scheme=scheme)
+        for source, judged in judgments.items():
+            writer.put_judgments(source, judged, complete=source in complete)
+    return Report(
+        name=name,
+        items=len(entries),
+        captions=sum(len(entry.captions) for entry in entries),
+        splits={scheme: {part: len(keys) for part, keys in parts.items()} for scheme, parts in splits.items()},
+        judgments={source: len(judged) for source, judged in judgments.items()},
+        notes=tuple(notes),
+    )

@@ -1,0 +1,34 @@
+"""What the tests of the importers share."""
+
+from contextlib import contextmanager
+
+import pytest
+
+
+class Kept:
+    """Stands for a collection and its writer, and keeps what it is given: writing 10,000s of items takes long."""
+
+    def __init__(self):
+        self.items, self.captions, self.splits, self.judged = {}, {}, {}, {}
+
+    @contextmanager
+    def writing(self):
+        yield self
+
+    def put_item(self, item, shots):
+        assert item.key not in self.items
+        self.items[item.key] = (item, shots)
+
+    def put_captions(self, item, texts):
+        self.captions[item] = texts
+
+    def put_split(self, parts, *, scheme):
+        self.splits[scheme] = parts
+
+    def put_judgments(self, source, judgments, *, complete):
+        self.judged[source] = judgments
+
+
+@pytest.fixture
+def kept():
+    return Kept()
