@@ -19,7 +19,7 @@ def test_every_piece_of_a_salient_word_weighs_two() -> None:
 def test_without_a_tagger_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pos_tags, "find_spec", lambda name: None)
     for which in ("auto", "spacy", "textblob"):
-        with pytest.raises(MatchcutError, match="pip install textblob"):
+        with pytest.raises(MatchcutError, match=r"pip install 'matchcut\[tags\]'"):
             find_tagger(which)
 
 

@@ -70,5 +70,5 @@ def test_the_token_encoder_must_be_named() -> None:
 def test_without_a_tagger_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(salience, "find_tagger", pos_tags.find_tagger)
     monkeypatch.setattr(pos_tags, "find_spec", lambda name: None)
-    with pytest.raises(MatchcutError, match="pip install textblob"):
+    with pytest.raises(MatchcutError, match=r"pip install 'matchcut\[tags\]'"):
         load_encoder("salience:minilm-tokens")

@@ -52,7 +52,7 @@ def find_tagger(which: Literal["auto", "spacy", "textblob"] = "auto") -> Tagger:
         return TextBlobTagger()
     wanted = {"auto": "part-of-speech tagger", "spacy": "spaCy with an English model", "textblob": "TextBlob"}[which]
     raise MatchcutError(
-        f"{wanted} is not installed; `pip install textblob` needs no model, spaCy needs {SPACY_MODELS[0]}"
+        f"{wanted} is not installed; `pip install 'matchcut[tags]'` needs no model, spaCy needs {SPACY_MODELS[0]}"
     )
 
 
