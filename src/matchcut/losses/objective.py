@@ -1,0 +1,233 @@
+"""What a training step minimises: a weighted sum of losses, each with its treatments of the negatives."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from matchcut.losses.hinge import HingeLoss
+from matchcut.losses.loss import Loss, Report, wide
+from matchcut.losses.ramp import Ramp, weight_at
+from matchcut.negatives import Evidence, PairTable, Treatment
+from matchcut.negatives.describe import Described
+
+
+@dataclass(frozen=True, repr=False)
+class Expert(Described):
+    """One of several tables that share a reduction: treatments (usually one that sets margins) and a weight.
+
+    Args:
+        treatments: applied after those of the term.
+        weight: a number, or a `Ramp` that follows the progress.
+    """
+
+    treatments: Sequence[Treatment] = ()
+    _: KW_ONLY
+    weight: float | Ramp = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "treatments", tuple(self.treatments))
+
+
+@dataclass(frozen=True, repr=False)
+class Term(Described):
+    """A loss with the treatments that prepare its table.
+
+    Args:
+        loss: the loss.
+        treatments: applied in this order.
+        weight: a number, or a `Ramp` that follows the progress.
+        scores: which score matrix, if the network has several.
+        label: its name in the report; by default the loss's.
+        experts: several weighted tables whose costs are added before the hardest is taken (`HingeLoss` only).
+
+    Raises:
+        ValueError: experts for a loss that cannot share its reduction.
+    """
+
+    loss: Loss
+    treatments: Sequence[Treatment] = ()
+    _: KW_ONLY
+    weight: float | Ramp = 1.0
+    scores: str | None = None
+    label: str | None = None
+    experts: Sequence[Expert] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "treatments", tuple(self.treatments))
+        object.__setattr__(self, "experts", tuple(self.experts))
+        if self.experts and not isinstance(self.loss, HingeLoss):
+            raise ValueError(
+                f"experts share the reduction of a HingeLoss; {type(self.loss).__name__} has none to share"
+            )
+
+
+class Objective(nn.Module):
+    """A sum of weighted terms. Rows of the scores are texts, columns are items; nothing of a batch is kept.
+
+    Args:
+        terms: at least one, or extra parts.
+        extra: weights of further parts that the network hands over by name (caption generation, concept prediction); a
+            part without a weight here counts 1.
+
+    >>> from matchcut.negatives import DropSimilar
+    >>> objective = Objective([Term(HingeLoss(margin=0.2), [DropSimilar("bert", percent=34)])])
+    >>> objective
+    Objective([Term(HingeLoss(), [DropSimilar('bert', percent=34)])])
+    >>> evidence = Evidence(text={"bert": torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])})
+    >>> scores = torch.tensor([[0.5, 0.6, 0.1], [0.6, 0.5, 0.2], [0.1, 0.2, 0.5]])
+    >>> objective(scores, PairTable.from_ids(text_items=torch.arange(3), items=torch.arange(3)), evidence)
+    tensor(0.)
+    >>> round(objective.report["left_out"], 4)
+    0.3333
+    """
+
+    def __init__(self, terms: Sequence[Term], *, extra: Mapping[str, float | Ramp] | None = None) -> None:
+        super().__init__()
+        self.terms = tuple(terms)
+        self.extra = dict(extra or {})
+        if not self.terms and not self.extra:
+            raise ValueError("an objective needs at least one term")
+        self.losses = nn.ModuleList(term.loss for term in self.terms)
+        self._report: dict[str, Tensor | float] = {}
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The names of the evidence that treatments and losses look at, each once."""
+        names: list[str] = []
+        for term in self.terms:
+            experts = [treatment for expert in term.experts for treatment in expert.treatments]
+            names += [name for treatment in (*term.treatments, *experts) for name in treatment.uses]
+            names += term.loss.uses
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def report(self) -> dict[str, float]:
+        """The last call in numbers: the total, each part before its weight, and for each term the share of negatives
+        left out, the margins' mean, min and max, and what the loss tells. Reading it waits for the device."""
+        return {name: float(value) for name, value in self._report.items()}
+
+    def forward(
+        self,
+        scores: Tensor | Mapping[str, Tensor],
+        table: PairTable,
+        evidence: Evidence | None = None,
+        *,
+        progress: float = 0.0,
+        extra: Mapping[str, Tensor] | None = None,
+        report: bool = True,
+    ) -> Tensor:
+        """The objective of a batch, shape ().
+
+        Args:
+            scores: learned scores [T, V], or several such matrices by name.
+            table: from `PairTable.from_ids`.
+            evidence: what else is known of the batch.
+            progress: how far the training is, from 0 to 1, for weights on a ramp.
+            extra: further parts by name, each of shape ().
+            report: whether to fill `report`.
+        """
+        extra = extra or {}
+        if missing := sorted(self.extra.keys() - extra.keys()):
+            raise ValueError(
+                f"the objective weights the part {missing[0]!r}, but the network handed over {sorted(extra) or 'none'}"
+            )
+        told: dict[str, Tensor | float] = {}
+        total = torch.zeros((), device=table.device)
+        device = table.device.type
+        with torch.autocast(device_type=device, enabled=False):
+            for label, term in zip(self._labels(), self.terms, strict=True):
+                part = self._part(
+                    term, scores, table, evidence or Evidence(), progress, f"{label}/", told if report else None
+                )
+                told[label] = part.detach()
+                total = total + weight_at(term.weight, progress) * part
+            for name, part in extra.items():
+                told[name] = part.detach()
+                total = total + weight_at(self.extra.get(name, 1.0), progress) * part.to(total.dtype)
+        self._report = {"total": total.detach(), **told} if report else {}
+        return total
+
+    def _part(
+        self,
+        term: Term,
+        scores: Tensor | Mapping[str, Tensor],
+        table: PairTable,
+        evidence: Evidence,
+        progress: float,
+        prefix: str,
+        told: dict[str, Tensor | float] | None,
+    ) -> Tensor:
+        matrix = wide(_pick(scores, term.scores), table)
+        known = matrix.detach()
+        before = table
+        for treatment in term.treatments:
+            table = treatment(table, evidence, known)
+        report: Report | None = None if told is None else {}
+        if term.experts:
+            tables = []
+            for expert in term.experts:
+                seen = table
+                for treatment in expert.treatments:
+                    seen = treatment(seen, evidence, known)
+                tables.append((weight_at(expert.weight, progress), seen))
+            assert isinstance(term.loss, HingeLoss)
+            part = term.loss.summed(matrix, tables, report=report)
+        else:
+            tables = [(1.0, table)]
+            part = term.loss(matrix, table, evidence, report=report)
+        if told is not None and report is not None:
+            alone = prefix if len(self.terms) > 1 else ""
+            told |= {alone + name: value for name, value in _shares(before, [t for _, t in tables]).items()}
+            told |= {alone + name: value for name, value in report.items()}
+        return part
+
+    def _labels(self) -> list[str]:
+        labels: list[str] = []
+        for term in self.terms:
+            label = term.label or term.loss.name
+            labels.append(label if label not in labels else f"{label}_{len(labels) + 1}")
+        return labels
+
+    def __repr__(self) -> str:
+        extra = f", extra={self.extra!r}" if self.extra else ""
+        return f"Objective([{', '.join(map(repr, self.terms))}]{extra})"
+
+    def to_recipe(self) -> dict[str, Any]:
+        """The section of a recipe that builds this."""
+        extra = {k: v.to_recipe() if isinstance(v, Ramp) else v for k, v in self.extra.items()}
+        return {"terms": [term.to_recipe() for term in self.terms]} | ({"extra": extra} if extra else {})
+
+
+def _pick(scores: Tensor | Mapping[str, Tensor], name: str | None) -> Tensor:
+    if isinstance(scores, Tensor):
+        if name is not None:
+            raise ValueError(f"the term asks for the scores {name!r}, but there is one unnamed matrix")
+        return scores
+    if name is None and len(scores) == 1:
+        return next(iter(scores.values()))
+    if name is None or name not in scores:
+        raise ValueError(f"the term asks for the scores {name!r}; there are {', '.join(sorted(scores))}")
+    return scores[name]
+
+
+def _shares(before: PairTable, after: Sequence[PairTable]) -> dict[str, Tensor]:
+    """What the treatments did, without waiting for the device."""
+    told: dict[str, Tensor] = {}
+    if after[0].negative is not before.negative:
+        negatives = _count(before.negative)
+        told["left_out"] = 1 - _count(after[0].negative) / negatives.clamp(min=1)
+    for index, table in enumerate(after):
+        if table.margin is not None:
+            margin, which = table.margin.detach(), "" if len(after) == 1 else f"_{index + 1}"
+            low, high = torch.where(table.negative, margin, margin[:1, :1]).aminmax()
+            told |= {f"margin_min{which}": low, f"margin_max{which}": high}
+            total = torch.where(table.negative, margin, 0.0).sum()
+            told[f"margin_mean{which}"] = total / _count(table.negative).clamp(min=1)
+    return told
+
+
+def _count(mask: Tensor) -> Tensor:
+    return mask.contiguous().view(torch.uint8).sum(dtype=torch.int32)

@@ -1,0 +1,51 @@
+"""Objects that print as the expression that builds them, and know the recipe section that does."""
+
+from dataclasses import MISSING, Field, fields
+from typing import Any, ClassVar
+
+
+class Described:
+    """A dataclass that prints as the expression that builds it; only what differs from the default is shown.
+
+    >>> from matchcut.negatives import DropSimilar
+    >>> DropSimilar("bert", percent=1)
+    DropSimilar('bert', percent=1)
+    >>> DropSimilar("bert", percent=1).to_recipe()
+    {'name': 'drop_similar', 'evidence': 'bert', 'percent': 1}
+    """
+
+    name: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{f.name}={_shown(getattr(self, f.name))}" if f.kw_only else _shown(getattr(self, f.name))
+            for f in self._told()
+        ]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def to_recipe(self) -> dict[str, Any]:
+        """The section of a recipe that builds this, as plain values."""
+        named = {"name": self.name} if hasattr(self, "name") else {}
+        return named | {f.name: _plain(getattr(self, f.name)) for f in self._told()}
+
+    def _told(self) -> list[Field[Any]]:
+        return [f for f in fields(self) if f.init and getattr(self, f.name) != _default(f)]
+
+
+def _default(f: Field[Any]) -> Any:
+    return f.default_factory() if f.default_factory is not MISSING else f.default
+
+
+def _shown(value: Any) -> str:
+    return f"[{', '.join(map(repr, value))}]" if isinstance(value, (tuple, list)) else repr(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Described):
+        return value.to_recipe()
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(entry) for entry in value]
+    return value

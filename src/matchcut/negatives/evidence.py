@@ -1,0 +1,179 @@
+"""What is known about a batch beside the learned scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Kind = Literal["cosine", "dot"]
+Of = Literal["text", "item", "scores"]
+Captions = Literal["best", "mean"]
+Vectors = Tensor | tuple[Tensor, Tensor]
+"""float [N, d]; or several vectors a row: float [N, k, d], or (float [sum of n, d], int64 lengths [N])."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Vectors and stored scores of a batch, by name; similarities on demand, each computed once.
+
+    The similarity of the pair (text t, item v) is that of t's vector and the vector(s) of v's own text ("text"),
+    that of the vectors of t's own item and of v ("item"), or an entry of a stored matrix ("scores").
+
+    Args:
+        text: name -> float [T, d], a vector of each text.
+        item_text: name -> the text vectors of each item: [V, d], or several captions an item, [V, k, d] or
+            (values [sum of n, d], lengths [V]). Left out: the batch is paired, item j's caption is text j.
+        item: name -> float [V, d], a vector of each item.
+        text_item: name -> float [T, d], the vector of each text's own item. Left out: the batch is paired.
+        scores: name -> float [T, V], a stored matrix: judgments, a teacher, an ensemble.
+        partners: name -> (float [N], float [N]): scores of which the first should be above the second (`PartialOrder`).
+
+    Raises:
+        ValueError: from `similarity`, for an unknown name, shapes that do not fit, or a number that is not finite.
+
+    >>> evidence = Evidence(text={"bert": torch.tensor([[1.0, 0.0], [0.6, 0.8]])})
+    >>> evidence.similarity("bert")
+    tensor([[1.0000, 0.6000],
+            [0.6000, 1.0000]])
+    """
+
+    text: Mapping[str, Tensor] = field(default_factory=dict)
+    item_text: Mapping[str, Vectors] = field(default_factory=dict)
+    item: Mapping[str, Tensor] = field(default_factory=dict)
+    text_item: Mapping[str, Tensor] = field(default_factory=dict)
+    scores: Mapping[str, Tensor] = field(default_factory=dict)
+    partners: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _known: dict[tuple[str, ...], Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    def similarity(
+        self, name: str, kind: Kind = "cosine", *, of: Of | None = None, captions: Captions = "best"
+    ) -> Tensor:
+        """The similarity of every text and every item by one piece of evidence, float32 [T, V].
+
+        Args:
+            name: which evidence.
+            kind: "cosine" (a zero vector has similarity 0) or "dot". Stored scores are taken as they are.
+            of: where to look; None: wherever the name is, which must be one place.
+            captions: with several captions an item, the "best" or the "mean" of their similarities.
+        """
+        of = of or self._where(name)
+        key = (name, of, kind, captions)
+        if key not in self._known:
+            with torch.enable_grad():  # whoever asks first may want a constant, the next one a gradient
+                self._known[key] = self._compute(name, kind, of, captions)
+        return self._known[key]
+
+    def rows(self, part: slice) -> "Evidence":
+        """The evidence for some of the texts and all of the items."""
+        return Evidence(
+            text={name: x[part] for name, x in self.text.items()},
+            item_text={**self.text, **self.item_text},
+            item=self.item,
+            text_item={name: x[part] for name, x in {**self.item, **self.text_item}.items()},
+            scores={name: x[part] for name, x in self.scores.items()},
+        )
+
+    def symmetric(self, name: str, *, of: Of | None = None) -> bool:
+        """Whether the similarity of i and j is that of j and i: one vector a pair, compared with itself."""
+        of = of or self._where(name)
+        return of != "scores" and name not in (self.item_text if of == "text" else self.text_item)
+
+    def vectors(self, name: str, of: Of) -> tuple[Tensor, Vectors]:
+        """The two sides that `similarity` compares: [T, d] and [V, d] (or several a row)."""
+        if of == "text":
+            side = _get(self.text, name, "text")
+            return side, self.item_text.get(name, side)
+        other = _get(self.item, name, "item")
+        return self.text_item.get(name, other), other
+
+    def _where(self, name: str) -> Of:
+        places: list[Of] = [of for of in ("text", "item", "scores") if name in getattr(self, of)]
+        if len(places) != 1:
+            known = sorted({*self.text, *self.item, *self.scores})
+            raise ValueError(
+                f"evidence {name!r} is in {' and '.join(places)}; say which with of="
+                if places
+                else f"no evidence {name!r}; there is {', '.join(known) or 'none'}"
+            )
+        return places[0]
+
+    def _compute(self, name: str, kind: Kind, of: Of, captions: Captions) -> Tensor:
+        if of == "scores":
+            return _whole(_wide(_get(self.scores, name, "scores")), f"evidence {name!r} (scores), text")
+        if kind not in ("cosine", "dot"):
+            raise ValueError(f"similarity must be 'cosine' or 'dot', got {kind!r}")
+        left, right = self.vectors(name, of)
+        rows = _prepared(left, kind, f"evidence {name!r} ({of}), text")
+        if right is left:
+            return rows @ rows.T if rows.requires_grad else _gram(rows)
+        if isinstance(right, tuple):
+            values, lengths = right
+            columns = _prepared(values, kind, f"evidence {name!r} ({of}), caption")
+            return _by_item(rows @ columns.T, lengths, captions)
+        columns = _prepared(right, kind, f"evidence {name!r} ({of}), item")
+        if columns.ndim == 3:
+            each = torch.einsum("td,vkd->tvk", rows, columns)  # t texts, v items, k captions, d dimensions
+            return each.amax(2) if captions == "best" else each.mean(2)
+        return rows @ columns.T
+
+
+def _get(mapping: Mapping[str, Tensor], name: str, where: str) -> Tensor:
+    if name not in mapping:
+        raise ValueError(f"no evidence {name!r} in {where}; there is {', '.join(sorted(mapping)) or 'none'}")
+    return mapping[name]
+
+
+def _wide(values: Tensor) -> Tensor:
+    """At least float32: statistics and thresholds in half precision would be decided by rounding."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _prepared(vectors: Tensor, kind: Kind, what: str) -> Tensor:
+    wide = _whole(_wide(vectors), what)
+    return functional.normalize(wide, dim=-1) if kind == "cosine" else wide
+
+
+def _whole(values: Tensor, what: str) -> Tensor:
+    """The values, after a look for numbers that are not finite; a sum per row finds them in one pass."""
+    sums = values.detach().flatten(1).sum(1)
+    if not bool(torch.isfinite(sums).all()):
+        rows = (~torch.isfinite(values.detach().flatten(1)).all(1)).nonzero().flatten().tolist()
+        if rows:
+            shown = ", ".join(map(str, rows[:3]))
+            raise ValueError(
+                f"{what} {shown}{' ...' if len(rows) > 3 else ''} of the batch: a number that is not finite"
+            )
+    return values
+
+
+def _gram(rows: Tensor) -> Tensor:
+    """`rows @ rows.T`, of which large parts below the diagonal are copied from above it."""
+    out = rows.new_empty(len(rows), len(rows))
+    _fill_gram(rows, out)
+    return out
+
+
+def _fill_gram(rows: Tensor, out: Tensor) -> None:
+    half = len(rows) // 2
+    if half < 128 or rows.is_cuda:
+        torch.mm(rows, rows.T, out=out)
+        return
+    _fill_gram(rows[:half], out[:half, :half])
+    _fill_gram(rows[half:], out[half:, half:])
+    torch.mm(rows[:half], rows[half:].T, out=out[:half, half:])
+    out[half:, :half] = out[:half, half:].T
+
+
+def _by_item(each: Tensor, lengths: Tensor, captions: Captions) -> Tensor:
+    """From [T, captions] to [T, V]: the best or the mean over each item's captions."""
+    if int(lengths.sum()) != each.shape[1] or bool((lengths < 1).any()):
+        raise ValueError(
+            f"caption lengths sum to {int(lengths.sum())} for {each.shape[1]} vectors; each must be 1 or more"
+        )
+    item = torch.repeat_interleave(torch.arange(len(lengths), device=each.device), lengths)
+    out = each.new_full((each.shape[0], len(lengths)), 0.0)
+    reduce = "amax" if captions == "best" else "mean"
+    return out.scatter_reduce(1, item.expand_as(each), each, reduce, include_self=False)

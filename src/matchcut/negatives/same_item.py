@@ -1,0 +1,64 @@
+"""What another caption of the same item is to a text: a positive, nothing, or a rival."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from matchcut.negatives.evidence import Evidence
+from matchcut.negatives.pairs import PairTable
+from matchcut.negatives.treatment import Treatment, one_of
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class SameItem(Treatment):
+    """Decides about the pairs of one item that are not *the* pair, in a paired batch.
+
+    VSE++, dual encoding and CLIP-style code know only the diagonal: other captions of the same item compete at the full
+    margin ("negative"); LSEH lets them compete at margin 0 ("margin_zero") (all reference code). A table from ids
+    has them as positives.
+
+    Args:
+        role: "positive", "left_out", "margin_zero" or "negative".
+        margin: with "margin_zero", the margin of all other pairs, if no earlier treatment has set margins.
+
+    Raises:
+        ValueError: when called on a batch that is not paired, but for "positive"; or "margin_zero" without any margin.
+
+    >>> table = PairTable.from_ids(text_items=torch.tensor([3, 3]), items=torch.tensor([3, 3]))
+    >>> SameItem(role="negative")(table, Evidence(), torch.zeros(2, 2)).negative
+    tensor([[False,  True],
+            [ True, False]])
+    """
+
+    name: ClassVar[str] = "same_item"
+    role: Literal["positive", "left_out", "margin_zero", "negative"] = "positive"
+    margin: float | None = None
+
+    def __post_init__(self) -> None:
+        one_of("role", self.role, ("positive", "left_out", "margin_zero", "negative"))
+
+    @property
+    def pairwise(self) -> bool:
+        return self.role == "positive"
+
+    def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
+        same = table.text_items[:, None] == table.items[None, :]
+        if self.role == "positive":
+            return table.assign(same, "positive")
+        others = same & ~table.own()
+        if self.role == "left_out":
+            return table.assign(others, "left_out")
+        if self.role == "margin_zero":
+            table = self._at_zero(table, others)
+        return table.assign(others, "negative")
+
+    def _at_zero(self, table: PairTable, others: Tensor) -> PairTable:
+        if table.margin is None and self.margin is not None:
+            table = table.with_margin(torch.full(table.shape, self.margin, device=table.device))
+        text, item = table.margin, table.items_see.margin
+        if text is None or item is None:
+            raise ValueError("SameItem(role='margin_zero') needs margin= or an earlier treatment that sets margins")
+        text = text.masked_fill(others, 0.0)
+        return table.with_margin(text, item=None if table.item_side is None else item.masked_fill(others, 0.0))

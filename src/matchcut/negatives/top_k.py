@@ -1,0 +1,58 @@
+"""The few hardest negatives of each anchor."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from matchcut.negatives.evidence import Evidence
+from matchcut.negatives.pairs import PairTable
+from matchcut.negatives.treatment import Treatment
+
+
+@dataclass(frozen=True, repr=False)
+class TopK(Treatment):
+    """Keeps the k hardest of the remaining negatives of each anchor; ties at the k-th stay. Texts and items in turn.
+
+    Args:
+        k: at least 1. At 1 the sum over all negatives is the hinge on the hardest.
+        skip: leave out this many of the very hardest first, as likely false negatives.
+
+    Hardness is the table's `rank_by` if an earlier treatment has set it, else the learned score plus the margin.
+
+    >>> table = PairTable.from_ids(text_items=torch.arange(3), items=torch.arange(3))
+    >>> scores = torch.tensor([[0.5, 0.6, 0.4], [0.0, 0.9, 0.1], [0.0, 0.2, 0.9]])
+    >>> TopK(1)(table, Evidence(), scores).negative.int().tolist()
+    [[0, 1, 0], [0, 0, 1], [0, 1, 0]]
+    """
+
+    name: ClassVar[str] = "top_k"
+    k: int
+    _: KW_ONLY
+    skip: int = 0
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k must be at least 1, got {self.k}")
+        if self.skip < 0:
+            raise ValueError(f"skip must be at least 0, got {self.skip}")
+
+    @torch.no_grad()
+    def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
+        item = self._outside(_hardness(table.items_see, scores).T.contiguous()).T
+        return table.with_sides(text=self._outside(_hardness(table, scores)), item=item)
+
+    def _outside(self, hardness: Tensor) -> Tensor:
+        count = min(self.k + self.skip, hardness.shape[1])
+        if count <= self.skip:
+            return torch.ones_like(hardness, dtype=torch.bool)
+        top = hardness.topk(count, dim=1).values
+        outside = hardness < top[:, -1:]
+        return outside | (hardness > top[:, self.skip : self.skip + 1]) if self.skip else outside
+
+
+def _hardness(table: PairTable, scores: Tensor) -> Tensor:
+    hardness = scores if table.margin is None else scores + table.margin.detach()
+    hardness = hardness if table.rank_by is None else table.rank_by
+    return hardness.masked_fill(~table.negative, -torch.inf)

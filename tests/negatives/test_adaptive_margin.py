@@ -1,0 +1,151 @@
+import pytest
+import torch
+
+from matchcut.losses import Expert, HingeLoss, Objective, Term, presets
+from matchcut.negatives import AdaptiveMargin, Evidence, PairTable
+
+
+def paired(n):
+    return PairTable.from_ids(text_items=torch.arange(n), items=torch.arange(n))
+
+
+def distances(d01, d02, d12):
+    """Stored similarities 1 - D."""
+    d = torch.tensor([[0.0, d01, d02], [d01, 0.0, d12], [d02, d12, 0.0]], dtype=torch.float64)
+    return 1 - d
+
+
+TAU, OMEGA = distances(0.2, 0.6, 0.7), distances(0.3, 0.5, 0.4)
+EVIDENCE = Evidence(scores={"tau": TAU, "omega": OMEGA})
+S = torch.tensor([[0.50, 0.46, 0.30], [0.48, 0.52, 0.33], [0.35, 0.31, 0.55]], dtype=torch.float64)
+
+
+def margins(name="tau", evidence=EVIDENCE, n=3, **options):
+    return AdaptiveMargin(name, **options)(paired(n), evidence, S).margin
+
+
+def test_mapping_of_the_specification():
+    inside = margins(mean=0.05, spread=0.025)
+    assert [inside[0, 1].item(), inside[0, 2].item(), inside[1, 2].item()] == pytest.approx(
+        [0.018307, 0.060564, 0.071129], abs=1e-6
+    )
+    whole = margins(mean=0.05, spread=0.025, diagonal=True)
+    assert [whole[0, 1].item(), whole[0, 2].item(), whole[1, 2].item()] == pytest.approx(
+        [0.039325, 0.071350, 0.079357], abs=1e-6
+    )
+
+
+def test_margins_of_the_total_loss():
+    tau, omega = margins(mean=0.1), margins("omega", mean=0.1)
+    assert [tau[0, 1], tau[0, 2], tau[1, 2]] == pytest.approx([0.036613, 0.121129, 0.142258], abs=1e-6)
+    assert [omega[0, 1], omega[0, 2], omega[1, 2]] == pytest.approx([0.044098, 0.155902, 0.100000], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "negatives", "total"),
+    [("mean_terms", "all", 0.022284), ("mean", "hardest", 0.088151)],
+)
+def test_total_loss_of_the_specification(reduction, negatives, total):
+    experts = [
+        Expert(),
+        Expert([AdaptiveMargin("omega", mean=0.1)], weight=0.5),
+        Expert([AdaptiveMargin("tau", mean=0.1)], weight=0.5),
+    ]
+    loss = HingeLoss(margin=0.1, negatives=negatives, reduction=reduction)
+    assert Objective([Term(loss, experts=experts)])(S, paired(3), EVIDENCE).item() == pytest.approx(total, abs=1e-6)
+
+
+def test_single_costs_of_the_specification():
+    def mean(margin):
+        table = paired(3) if margin is None else paired(3).with_margin(margin)
+        return HingeLoss(margin=0.1, negatives="all", reduction="mean_terms")(S, table).item()
+
+    tau, omega = margins(mean=0.1), margins("omega", mean=0.1)
+    assert mean(None) == pytest.approx(0.02, abs=1e-6)
+    assert mean(tau) == pytest.approx(0.001384, abs=1e-6)
+    assert mean(omega) == pytest.approx(0.003183, abs=1e-6)
+    assert mean((tau + omega) / 2) == pytest.approx(0.001756, abs=1e-6)
+
+
+def test_the_preset_ramps_from_static_to_dynamic():
+    vectors = torch.randn(3, 8, dtype=torch.float64)
+    evidence = Evidence(
+        text={"minilm": vectors, "own": torch.randn(3, 8).double()}, item={"own": torch.randn(3, 8).double()}
+    )
+    objective = presets.cmgsd(start=0.0, end=1.0)
+    static = Objective([Term(HingeLoss(reduction="mean"), experts=[Expert(), Expert([AdaptiveMargin("minilm")])])])
+    assert objective(S, paired(3), evidence, progress=0.0).item() == pytest.approx(
+        static(S, paired(3), evidence).item()
+    )
+    dynamic = [Expert([AdaptiveMargin("own", of=of)]) for of in ("item", "text")]
+    late = Objective([Term(HingeLoss(reduction="mean"), experts=[Expert(), *dynamic])])
+    assert objective(S, paired(3), evidence, progress=1.0).item() == pytest.approx(late(S, paired(3), evidence).item())
+
+
+@pytest.mark.parametrize("mapping", ["zscore", "minmax", "proportional"])
+def test_the_margin_grows_with_the_distance(mapping):
+    m = margins(mapping=mapping, clamp=False)
+    assert m[0, 1] < m[0, 2] < m[1, 2]
+    assert torch.equal(m, m.T)
+
+
+@pytest.mark.parametrize("mapping", ["zscore", "minmax", "proportional"])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_no_spread_gives_the_mean(mapping, n):
+    same = Evidence(scores={"tau": torch.full((n, n), 0.3, dtype=torch.float64)})
+    assert margins(evidence=same, n=n, mapping=mapping)[~torch.eye(n).bool()].tolist() == pytest.approx(
+        [0.2] * (n * n - n)
+    )
+    equal = Evidence(text={"tau": torch.ones(n, 4, requires_grad=True)})
+    m = margins(evidence=equal, n=n, mapping=mapping, gradient="joint")
+    m.sum().backward()
+    assert torch.isfinite(m).all()
+    assert torch.isfinite(equal.text["tau"].grad).all()
+
+
+def test_invariants_of_the_zscore():
+    off = ~torch.eye(3).bool()
+    assert margins(mean=0.07, clamp=False)[off].mean().item() == pytest.approx(0.07)
+    scaled = Evidence(scores={"tau": 1 - (0.1 + 3 * (1 - TAU))})
+    assert torch.allclose(margins(clamp=False)[off], margins(evidence=scaled, clamp=False)[off], atol=1e-5)
+    assert margins(spread=1.0).min() == 0
+    assert margins(spread=1.0, clamp=False).min() < 0
+
+
+def test_statistics_of_a_data_set():
+    assert margins(statistics=(0.5, 0.2), mean=0.2, spread=0.1)[0, 1].item() == pytest.approx(
+        0.2 + 0.1 * (0.2 - 0.5) / 0.2, abs=1e-5
+    )
+
+
+def test_joint_gradient():
+    torch.manual_seed(0)
+    similarity = (1 - torch.rand(6, 6, dtype=torch.float64)).requires_grad_()
+    table, off = paired(6), ~torch.eye(6).bool()
+    margin = AdaptiveMargin("x", gradient="joint", clamp=False)(table, Evidence(scores={"x": similarity}), S).margin
+    margin.retain_grad()
+    scores = torch.rand(6, 6, dtype=torch.float64)
+    HingeLoss(negatives="all")(scores, table.with_margin(margin)).backward()
+    active = (scores + margin > scores.diag()[:, None]).int() + (scores + margin > scores.diag()[None, :]).int()
+    assert torch.equal(margin.grad[off], active[off].double())
+    distance = 1 - similarity.detach()
+    assert similarity.grad[off].sum().item() == pytest.approx(0, abs=1e-9)
+    assert (similarity.grad * (distance - distance[off].mean()))[off].sum().item() == pytest.approx(0, abs=1e-4)
+
+
+def test_detached_by_default():
+    vectors = torch.randn(4, 8, requires_grad=True)
+    assert not margins(evidence=Evidence(text={"tau": vectors}), n=4).requires_grad
+    assert margins(evidence=Evidence(text={"tau": vectors}), n=4, gradient="joint").requires_grad
+
+
+def test_a_detached_look_does_not_cut_a_joint_one():
+    evidence = Evidence(text={"tau": torch.randn(4, 8, requires_grad=True)})
+    margins(evidence=evidence, n=4)
+    assert margins(evidence=evidence, n=4, gradient="joint").requires_grad
+
+
+@pytest.mark.parametrize("options", [{"spread": -1}, {"mapping": "log"}, {"statistics": (0.5, 0.0)}])
+def test_wrong_options(options):
+    with pytest.raises(ValueError):
+        AdaptiveMargin("tau", **options)
