@@ -1,0 +1,1 @@
+"""Parameters of public reference implementations, renamed for the networks here: one file a network."""

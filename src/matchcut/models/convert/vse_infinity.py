@@ -1,0 +1,30 @@
+"""Parameters of `woodfrog/vse_infty` on regions with BERT, for `VSEInfinity`."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from matchcut.models.convert.rename import State, parts, rename
+
+_IMAGE = {
+    "fc.": "item.linear.",
+    "mlp.layers.0.": "item.first.",
+    "mlp.layers.1.": "item.second.",
+    "mlp.bns.0.": "item.norm.",
+    "mlp.bns.1.": "item.unused.",
+    "gpool.": "item_pool.",
+}
+
+
+def convert(states: Sequence[State], *, unused_norm: bool = False) -> dict[str, Tensor]:
+    """Rename the tensors of a checkpoint's "model": [image encoder, text encoder].
+
+    BERT, inside the text encoder there, is left out: its token vectors are this network's input; one that was trained
+    along must give them. unused_norm: keep the image MLP's second BatchNorm, for a network with that option.
+
+    Raises:
+        ValueError: for a key that is not part of that layout.
+    """
+    image, text = parts(states, ("image encoder", "text encoder"))
+    out = rename(image, _IMAGE, leave_out=() if unused_norm else ("mlp.bns.1.",))
+    return out | rename(text, {"linear.": "text.", "gpool.": "text_pool."}, leave_out=("bert.",))
