@@ -1,0 +1,190 @@
+"""How well each objective does on real captioned data: trains over several seeds and writes docs/results.md.
+
+    python benchmarks/quality.py --data ../shared/data --work /tmp/quality
+    python benchmarks/quality.py --work /tmp/quality --datasets flickr8k --table objectives --jobs 2
+
+Each row of a table in `benchmarks/quality.toml` is trained with the recipe of the dataset, changed by what the row says,
+on the packaged features, and measured on the test part. What has been run is kept in WORK/results.jsonl, so it goes on
+where it was stopped. Recipes were tuned on the validation parts; the test parts were only measured.
+"""
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, Literal
+
+ROOT = Path(__file__).parent.parent
+DATASETS = {"flickr8k": "Flickr8k", "msrvtt": "MSR-VTT"}
+MEASURES = ("t2v R@1", "t2v R@5", "t2v R@10", "v2t R@1", "v2t R@5", "v2t R@10", "rsum")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: what a row of a table says, on a dataset, with a seed."""
+
+    dataset: str
+    table: str
+    row: str
+    seed: int
+    overrides: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return json.dumps([self.dataset, self.row, self.seed, self.overrides])
+
+
+def main(
+    *,
+    data: Path = Path(os.environ.get("MATCHCUT_DATA", "../shared/data")),
+    work: Path,
+    datasets: tuple[Literal["flickr8k", "msrvtt"], ...] = ("flickr8k", "msrvtt"),
+    table: tuple[str, ...] = (),
+    seeds: int = 3,
+    jobs: int = 2,
+    write: Path = ROOT / "docs" / "results.md",
+) -> None:
+    """Run what is missing and write the tables.
+
+    Args:
+        data: folder with the datasets as they ship, flickr8k/ and msrvtt/.
+        work: folder for the collections and the results.
+        datasets: which datasets.
+        table: which tables of benchmarks/quality.toml, by default all.
+        seeds: how many seeds a row.
+        jobs: trainings at the same time, one thread each.
+        write: the page whose tables are replaced.
+    """
+    tables = tomllib.loads((ROOT / "benchmarks" / "quality.toml").read_text())
+    chosen = {name: tables[name] for name in table or tables}
+    for dataset in datasets:
+        prepare(dataset, data / dataset, work)
+    log = work / "results.jsonl"
+    done = {record["key"]: record for record in read_log(log)}
+    runs = list(plan(chosen, datasets, seeds))
+    todo = list({run.key: run for run in runs if run.key not in done}.values())
+    print(f"{len(runs)} runs, {len(todo)} to do", flush=True)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, open(log, "a") as file:
+        futures = {pool.submit(measure, run, work): run for run in todo}
+        for count, future in enumerate(as_completed(futures), start=1):
+            run, record = futures[future], future.result()
+            done[run.key] = record
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            print(f"{count}/{len(todo)} {run.dataset} {run.row} seed {run.seed}: {short(record)}", flush=True)
+    for name in chosen:
+        for dataset in datasets:
+            text = markdown([run for run in runs if (run.table, run.dataset) == (name, dataset)], done)
+            replace_section(write, f"{name} {dataset}", text)
+
+
+def prepare(dataset: str, source: Path, work: Path) -> None:
+    """Import and embed, once."""
+    from matchcut.collection import Collection
+    from matchcut.datasets import load
+    from matchcut.encoders.embed import embed
+
+    if not source.is_dir():
+        sys.exit(f"{source}: no such folder; give --data, the folder that holds flickr8k/ and msrvtt/ as they ship")
+    collection = Collection.create(work / dataset)
+    if not collection.counts()["items"]:
+        load(dataset, source, collection)
+    for encoder in ("efficientnet-lite0", "minilm"):
+        embed(collection, encoder)
+
+
+def plan(tables: Mapping[str, Any], datasets: tuple[str, ...], seeds: int) -> Iterator[Run]:
+    """All runs, seed by seed so that an interrupted job has complete rows of the first seeds."""
+    for seed in range(seeds):
+        for table, rows in tables.items():
+            for row, settings in rows.items():
+                overrides = tuple(settings["set"])
+                for dataset in datasets:
+                    yield Run(dataset, table, row, seed, overrides)
+
+
+def measure(run: Run, work: Path) -> dict[str, Any]:
+    """Train and evaluate one run."""
+    import torch
+
+    torch.set_num_threads(1)
+    from matchcut.collection import Collection
+    from matchcut.training import Recipe, evaluate, train
+
+    collection = Collection.open(work / run.dataset)
+    overrides = [*run.overrides, f"training.seed={run.seed}"]
+    recipe = Recipe.read(ROOT / "recipes" / f"{run.dataset}.toml", overrides=overrides)
+    name = f"quality-{os.getpid()}"
+    trained = train(recipe, collection, name=name, again=True)
+    test = evaluate(collection, name, samples=1).metrics["paired"]
+    last = json.loads((trained.folder / "log.jsonl").read_text().splitlines()[-1])
+    return {
+        "key": run.key,
+        "val": trained.best,
+        "epoch": trained.best_epoch,
+        "seconds": trained.seconds,
+        "left_out": last["objective"].get("left_out", 0.0),
+        "test": test.values(),
+    }
+
+
+def markdown(runs: list[Run], done: Mapping[str, dict[str, Any]]) -> str:
+    """A table of means and standard deviations over the seeds."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        rows.setdefault(run.row, []).append(done[run.key])
+    best = {m: max(mean(r["test"][m] for r in records) for records in rows.values()) for m in MEASURES}
+    lines = ["| objective | " + " | ".join(MEASURES) + " | val rsum | left out | s |"]
+    lines.append("|---|" + "---:|" * (len(MEASURES) + 3))
+    for row, records in rows.items():
+        cells = []
+        for measure_name in MEASURES:
+            values = [record["test"][measure_name] for record in records]
+            text = f"{mean(values):.1f} ± {stdev(values) if len(values) > 1 else 0:.1f}"
+            cells.append(f"**{text}**" if mean(values) == best[measure_name] else text)
+        val = mean(record["val"] for record in records)
+        left_out = 100 * mean(record["left_out"] for record in records)
+        seconds = mean(record["seconds"] for record in records)
+        lines.append(f"| {row} | {' | '.join(cells)} | {val:.1f} | {left_out:.1f}% | {seconds:.0f} |")
+    seeds = len(next(iter(rows.values())))
+    lines.append("")
+    lines.append(
+        f"{seeds} seeds, mean ± standard deviation, on the test part; the best mean of a column in bold, whether or not it "
+        "stands out of the noise. s: seconds from cached features to a trained model, one thread."
+    )
+    return "\n".join(lines)
+
+
+def replace_section(path: Path, name: str, text: str) -> None:
+    """Put text between the markers `<!-- NAME -->` and `<!-- end -->` of a page."""
+    page = path.read_text(encoding="utf-8")
+    start, end = f"<!-- {name} -->\n", "\n<!-- end -->"
+    if start not in page:
+        sys.exit(f"{path}: no marker <!-- {name} -->; add it where the table belongs")
+    head, _, rest = page.partition(start)
+    path.write_text(head + start + text + rest[rest.index(end) :], encoding="utf-8")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """What has been run; a last line that was cut off is dropped."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def short(record: Mapping[str, Any]) -> str:
+    """A run in a few words."""
+    test = record["test"]
+    recalls = " / ".join(f"{test[f't2v R@{k}']:.1f}" for k in (1, 5, 10))
+    return f"text to item {recalls}, rsum {test['rsum']:.1f}, val {record['val']:.1f}, {record['seconds']:.0f} s"
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main)

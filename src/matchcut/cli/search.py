@@ -1,0 +1,45 @@
+"""`matchcut search`: the moments that fit a sentence."""
+
+from pathlib import Path
+from typing import Literal
+
+
+def search(
+    collection: Path,
+    text: str,
+    /,
+    *,
+    model: str,
+    top: int = 10,
+    group: Literal["shot", "item"] = "shot",
+    json: bool = False,
+) -> None:
+    """Find moments that a sentence describes.
+
+    Args:
+        collection: Folder of the collection.
+        text: What to look for, in plain words.
+        model: Name of the trained model to search with.
+        top: How many results.
+        group: Every shot, or the best shot of each item only.
+        json: Print JSON instead of a table.
+    """
+    from json import dumps
+    from time import perf_counter
+
+    from rich.console import Console
+
+    from matchcut.cli.tables import moments_table
+    from matchcut.collection import Collection
+    from matchcut.search import Searcher
+
+    searcher = Searcher(Collection.open(collection), model)
+    started = perf_counter()
+    moments = searcher.search(text, k=top, group=group)
+    seconds = perf_counter() - started
+    if json:
+        print(dumps([moment.to_dict() for moment in moments], indent=2))
+        return
+    console = Console()
+    console.print(moments_table(text, moments))
+    console.print(f"{len(searcher):,} shots searched in {1000 * seconds:.0f} ms")

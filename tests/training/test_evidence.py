@@ -1,0 +1,65 @@
+import pytest
+import torch
+from conftest import manifest
+
+from matchcut.errors import MatchcutError
+from matchcut.features import FeatureWriter
+from matchcut.training import Recipe, train
+from matchcut.training.data import load
+from matchcut.training.evidence import TrainingEvidence
+
+
+def part(collection):
+    return load(collection, part="train", text=["minilm"], item=["efficientnet-lite0"])
+
+
+def test_names_of_loaded_and_of_other_feature_sets(collection):
+    data = part(collection)
+    with FeatureWriter(collection.root / "features" / "other", manifest("other", "captions", 3)) as writer:
+        for n, key in enumerate(data.captions):
+            writer.add(key, [[n, 0, 1], [n, 2, 1]])
+    with FeatureWriter(collection.root / "features" / "seen", manifest("seen", "frames", 1)) as writer:
+        for shot in collection.shots():
+            writer.add(shot.key, [[float(shot.number)]])
+    found = TrainingEvidence.load(collection, data, ["minilm", "efficientnet-lite0", "other", "seen"])
+    assert found.text["minilm"].shape == (48, 12)
+    assert found.item["efficientnet-lite0"].shape == (24, 12)
+    assert found.text["other"][5].tolist() == [5.0, 1.0, 1.0]
+    assert found.item["seen"].flatten().tolist() == [0.5] * 24
+    index = torch.tensor([4, 0])
+    batch = found.batch(index, data.owner[index], None, None, torch.device("cpu"))
+    assert torch.equal(batch.text["other"], found.text["other"][index])
+    assert torch.equal(batch.item["seen"], found.item["seen"][data.owner[index]])
+
+
+def test_svd_is_fitted_once_on_the_training_captions(collection):
+    with collection.writing() as writer:
+        for n, item in enumerate(collection.items()):
+            writer.put_captions(item.key, [f"dogs number {n} run", "cats sleeping quietly"])
+    data = part(collection)
+    vectors = TrainingEvidence.load(collection, data, ["svd"]).text["svd"]
+    assert len(vectors) == 48
+    file = collection.root / "features" / "svd" / "manifest.json"
+    made = file.stat().st_mtime_ns
+    assert torch.equal(TrainingEvidence.load(collection, part(collection), ["svd"]).text["svd"], vectors)
+    assert file.stat().st_mtime_ns == made
+    with collection.writing() as writer:
+        writer.put_captions("train0", ["a horse gallops", "fast horses gallop away"])
+    changed = TrainingEvidence.load(collection, part(collection), ["svd"]).text["svd"]
+    assert changed.shape != vectors.shape or not torch.equal(changed, vectors)
+
+
+def test_an_unknown_name_says_what_there_could_be(collection):
+    with pytest.raises(MatchcutError, match="no evidence 'bert': it is neither a feature set nor 'own' or 'svd'"):
+        TrainingEvidence.load(collection, part(collection), ["bert"])
+
+
+@pytest.mark.parametrize("preset", ["lseh", "cmgsd", "negnce", "infonce"])
+def test_published_presets_train(collection, recipe_file, preset):
+    with collection.writing() as writer:
+        for n, item in enumerate(collection.items()):
+            writer.put_captions(item.key, [f"dogs number {n} run", "cats sleeping quietly"])
+    recipe = Recipe.read(recipe_file, overrides=[f'objective={{preset="{preset}"}}', "training.epochs=1"])
+    records = []
+    train(recipe, collection, progress=records.append)
+    assert records[0]["loss"] > 0

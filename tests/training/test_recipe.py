@@ -1,0 +1,81 @@
+import pytest
+
+from matchcut.errors import MatchcutError
+from matchcut.training import Recipe
+
+CASES = {
+    "[training]\nepoch = 3\n": r"training: epoch: unknown key; did you mean 'epochs'\?",
+    '[training]\nepochs = "three"\n': "training: epochs: expected a whole number, got text",
+    '[training]\noptimizer = "sgd"\n': "training: optimizer: expected one of 'adam', 'adamw', 'rmsprop'; got 'sgd'",
+    "[training]\nlr = -1.0\n": "training: lr must be above 0",
+    "[trainning]\nlr = 1.0\n": "trainning: unknown section; known are",
+    "training = 3\n": r"training: expected a table",
+    '[model]\nname = "projecton"\n': "model: name: 'projecton' is not known; did you mean 'projection'",
+    "[model]\ndims = 3\n": "model: dims: unknown key; did you mean 'dim'",
+    '[objective]\npreset = "vsep"\n': "objective: preset: name: 'vsep' is not known; did you mean 'vsepp'",
+    '[objective]\npreset = "vsepp"\nmargins = 1\n': "objective: margins: unknown key; known keys: margin",
+    '[[objective.terms]]\nloss = {name = "hinge", margin = "x"}\n': r"terms\[0\]: loss: margin: expected a number",
+    '[[objective.terms]]\nloss = {name = "hinge", margin = -1.0}\n': r"terms\[0\]: loss: margin must be at least 0",
+    '[[objective.terms]]\nlos = {name = "hinge"}\n': r"terms\[0\]: los: unknown key",
+    '[[objective.terms]]\nloss = {name = "hinge"}\ntreatments = [{name = "drop"}]\n': r"treatments\[0\]: name: 'drop'",
+    '[[objective.terms]]\nloss = {name = "hinge"}\ntreatments = [{name = "drop_similar", percent = 1}]\n': (
+        r"treatments\[0\]: evidence: missing"
+    ),
+    '[[objective.terms]]\nloss = {name = "hinge"}\nweight = "high"\n': r"weight: expected a number or a ramp",
+    "[training\n": "not a TOML file",
+    'name = "../x"\n': "name: expected a plain name",
+    'base = "none.toml"\n': r"none\.toml: cannot be read",
+    'base = "recipe.toml"\n': "base: builds on itself",
+}
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_what_is_wrong_is_said(text, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(MatchcutError, match=CASES[text]) as error:
+        Recipe.read(path)
+    assert "\n" not in str(error.value)
+    assert ".toml" in str(error.value)
+
+
+def test_a_recipe_builds_on_another_and_the_command_line_wins(tmp_path):
+    (tmp_path / "below.toml").write_text("[training]\nlr = 0.5\nepochs = 7\n[model]\ndim = 32\n")
+    (tmp_path / "above.toml").write_text('base = "below.toml"\n[training]\nlr = 0.25\n')
+    recipe = Recipe.read(tmp_path / "above.toml", overrides=["model.dim=8", "training.precision=bf16"])
+    assert recipe.name == "above"
+    assert (recipe.training.lr, recipe.training.epochs, recipe.model.dim) == (0.25, 7, 8)
+    assert recipe.training.precision == "bf16"
+
+
+def test_another_network_drops_the_options_of_the_one_below(tmp_path):
+    (tmp_path / "below.toml").write_text('[model]\nname = "projection"\ndim = 32\n[objective]\npreset = "vsepp"\n')
+    (tmp_path / "above.toml").write_text('base = "below.toml"\n[model]\nname = "vsepp"\n')
+    assert Recipe.read(tmp_path / "above.toml").model_name == "vsepp"
+
+
+def test_overrides_reach_into_lists(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text('[[objective.terms]]\nloss = {name = "hinge"}\n')
+    recipe = Recipe.read(path, overrides=["objective.terms.0.loss.margin=0.3"])
+    assert "margin=0.3" in repr(recipe.objective())
+    with pytest.raises(MatchcutError, match="'1' is not a position in a list of 1"):
+        Recipe.read(path, overrides=["objective.terms.1.loss.margin=0.3"])
+    with pytest.raises(MatchcutError, match="expected KEY=VALUE"):
+        Recipe.read(path, overrides=["objective"])
+
+
+def test_every_objective_survives_its_own_recipe():
+    table = {
+        "terms": [
+            {
+                "loss": {"name": "hinge", "margin": 0.3},
+                "treatments": [{"name": "drop_similar", "evidence": "bert", "percent": 1}],
+                "weight": {"name": "ramp", "start": 0.5},
+            },
+            {"loss": {"name": "infonce", "scale": 10.0}, "weight": 0.5},
+        ]
+    }
+    objective = Recipe.of({"objective": table}).objective()
+    again = Recipe.of({"objective": objective.to_recipe()}).objective()
+    assert repr(again) == repr(objective)
