@@ -25,7 +25,7 @@ OBJECTIVES: Mapping[str, Any] = {
     },
     "InfoNCE": {"terms": [{"loss": {"name": "infonce", "scale": 20.0}}]},
 }
-QUERIES = ("a red circle moves to the left", "something green grows", "a blue square spins")
+QUERIES = ("a red circle gets bigger", "a blue square spins", "a yellow star")
 
 Step = Callable[[str], Callable[[int, int], None]]
 
@@ -71,6 +71,6 @@ def _recipe(name: str, objective: Any, epochs: int, seed: int) -> dict[str, Any]
     return {
         "name": plain,
         "objective": objective,
-        "model": {"name": "projection"},
+        "model": {"name": "projection", "dim": 256, "hidden": 512},
         "training": {"epochs": epochs, "batch_size": 128, "seed": seed},
     }

@@ -27,15 +27,19 @@ def demo(*, collection: Path = Path("demo"), seed: int = 0) -> None:
     with progress_bar(console) as progress:
 
         def step(what: str) -> Callable[[int, int], None]:
+            for earlier in progress.tasks:
+                if earlier.total is None:  # there was nothing left to do
+                    progress.update(earlier.id, total=1, completed=1)
             task = progress.add_task(what, total=None)
             return lambda done, total: progress.update(task, completed=done, total=total)
 
         found = run(collection, step=step, seed=seed)
     console.print()
     console.print(demo_table(found.evaluations))
+    captions = {caption.item: caption.text for caption in reversed(found.collection.captions())}
     for query, moments in found.searches.items():
         console.print()
-        console.print(moments_table(query, moments))
+        console.print(moments_table(query, moments, captions))
     best = found.searched_with
     console.print(
         f"\nDone in {perf_counter() - started:.0f} s; everything lies in {collection}/. Next, try:\n"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from matchcut.evaluation.statistics import Interval
 from matchcut.search.searcher import Moment
 from matchcut.training.evaluation import Evaluation
 
@@ -53,8 +54,7 @@ def metrics_table(results: Sequence[Evaluation]) -> list[Table]:
             for result in shown:
                 values = getattr(result.metrics[relevance], direction).values()
                 intervals = result.intervals[relevance][direction]
-                cells = [f"{v:.1f} [dim]{intervals[m].low:.1f}-{intervals[m].high:.1f}[/]" for m, v in values.items()]
-                table.add_row(result.model, *cells)
+                table.add_row(result.model, *(_cell(value, intervals[name]) for name, value in values.items()))
             tied = max(getattr(result.metrics[relevance], direction).tied for result in shown)
             table.caption = f"95% bootstrap intervals; {100 * tied:.1f}% of queries have ties, ties {shown[0].ties}"
             table.caption_justify = "left"
@@ -62,18 +62,24 @@ def metrics_table(results: Sequence[Evaluation]) -> list[Table]:
     return tables
 
 
-def moments_table(text: str, moments: Sequence[Moment]) -> Table:
-    """The moments that a query found, best first."""
+def moments_table(text: str, moments: Sequence[Moment], captions: Mapping[str, str] | None = None) -> Table:
+    """The moments that a query found, best first; with a caption of each item in place of its file, if given."""
     table = Table(title=f'"{text}"', title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("item")
     table.add_column("from - to", justify="right")
     table.add_column("score", justify="right")
-    table.add_column("file", overflow="fold")
+    table.add_column("file" if captions is None else "its first caption", overflow="fold")
     for number, moment in enumerate(moments, start=1):
         span = f"{clock(moment.start)} - {clock(moment.end)}" if moment.end > moment.start else ""
-        table.add_row(str(number), moment.item, span, f"{moment.score:.3f}", moment.source)
+        shown = moment.source if captions is None else captions.get(moment.item, "")
+        table.add_row(str(number), moment.item, span, f"{moment.score:.3f}", shown)
     return table
+
+
+def _cell(value: float, interval: Interval) -> str:
+    """A value over its interval."""
+    return f"{value:.1f}\n[dim]{interval.low:.1f}-{interval.high:.1f}[/]"
 
 
 def clock(seconds: float) -> str:
@@ -100,15 +106,13 @@ def demo_table(evaluations: Mapping[str, Evaluation]) -> Table:
     )
     table.add_column("negatives")
     for relevance in first.metrics:
-        for measure in ("R@1", "R@10", "MdR"):
+        for measure in ("R@1", "R@10"):
             table.add_column(f"{relevance} {measure}", justify="right")
     for name, evaluation in evaluations.items():
         cells = []
         for relevance, metrics in evaluation.metrics.items():
             values, intervals = metrics.text_to_item.values(), evaluation.intervals[relevance]["text_to_item"]
-            for measure in ("R@1", "R@10", "MdR"):
-                low, high = intervals[measure].low, intervals[measure].high
-                cells.append(f"{values[measure]:.1f} [dim]{low:.1f}-{high:.1f}[/]")
+            cells += [_cell(values[measure], intervals[measure]) for measure in ("R@1", "R@10")]
         table.add_row(name, *cells)
     table.caption = "95% bootstrap intervals over the test videos; one training seed"
     table.caption_justify = "left"

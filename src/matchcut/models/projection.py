@@ -30,14 +30,14 @@ class ProjectionConfig:
 
     text: tuple[str, ...] = ("minilm",)
     item: tuple[str, ...] = ("efficientnet-lite0",)
-    dim: int = 1024
+    dim: int = 512
     pooling: Pooling = "attention"
     text_pooling: Pooling = "attention"
     heads: int = 8
     hidden_layers: int = 1
-    hidden: int = 2048
-    dropout: float = 0.2
-    input_dropout: float = 0.1
+    hidden: int = 1024
+    dropout: float = 0.4
+    input_dropout: float = 0.3
     input_norm: InputNorm = "l2"
     norm: Norm = "layer"
 
