@@ -20,7 +20,7 @@ def films(tmp_path_factory):
     fill(collection, World(train=6, val=2, test=2, captions=2, size=64), processes=1)
     for spec in ("efficientnet-lite0", "minilm"):
         embed(collection, spec)
-    table = {"name": "m", "model": {"dim": 32, "hidden_layers": 0}, "training": {"epochs": 8, "batch_size": 6}}
+    table = {"name": "m", "model": {"dim": 32, "hidden_layers": 0}, "training": {"epochs": 30, "batch_size": 6, "lr": 0.01}}
     train(Recipe.of(table), collection)
     return collection
 
@@ -51,6 +51,17 @@ def test_the_index_is_reused_and_made_again_when_stale(films):
     index.write_text(json.dumps({**facts, "made_from": "something else"}))
     assert Searcher(films, "m").search("a blue square", k=10) == first
     assert json.loads(index.read_text()) == facts
+
+
+def test_a_model_of_another_collection_searches_videos_without_captions(films, tmp_path):
+    bare = Collection.create(tmp_path / "bare")
+    with bare.writing() as writer:
+        for item, shot in zip(films.items(), films.shots(), strict=True):
+            writer.put_item(item, [shot])
+    embed(bare, "efficientnet-lite0")
+    model = str(films.root / "models" / "m")
+    found, expected = Searcher(bare, model).search("a red circle"), Searcher(films, "m").search("a red circle")
+    assert [m.item for m in found] == [m.item for m in expected]
 
 
 def test_bad_queries(films):

@@ -118,7 +118,9 @@ def test_features_of_other_weights_do_not_fit(collection, recipe_file):
     shutil.rmtree(collection.root / "features")
     fill_features(collection, weights="w1")
     with pytest.raises(MatchcutError, match="does not fit model 'tiny': weights is 'w1'"):
-        TrainedModel.open(collection, "tiny")
+        TrainedModel.open(collection, "tiny").check_fits(collection, of="captions")
+    with pytest.raises(MatchcutError, match="does not fit model 'tiny': weights is 'w1'"):
+        evaluate(collection, "tiny")
     with pytest.raises(MatchcutError, match=r"another features: .*weights was 'w0' and is now 'w1'"):
         train(Recipe.read(recipe_file), collection)
     assert trained.folder.is_dir()

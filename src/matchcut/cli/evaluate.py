@@ -24,7 +24,7 @@ def evaluate(
 
     Args:
         collection: Folder of the collection.
-        model: Names of one or more models in it.
+        model: Names of one or more models in it, or folders of models.
         split: Part to measure on, by default the test part of the model's recipe.
         ties: What equal scores are worth: their mean, best or worst order, or the order of the items.
         relevance: Source of complete judgments to measure against too, by default every complete one there is.

@@ -19,7 +19,7 @@ def search(
     Args:
         collection: Folder of the collection.
         text: What to look for, in plain words.
-        model: Name of the trained model to search with.
+        model: Name of a model of the collection, or the folder of one that was trained on another.
         top: How many results.
         group: Every shot, or the best shot of each item only.
         json: Print JSON instead of a table.

@@ -46,6 +46,10 @@ class Searcher:
     def __init__(self, collection: Collection, model: str, *, which: str = "best") -> None:
         """Open a model and its index.
 
+        Args:
+            model: name of a model of the collection, or the folder of one that was trained on another collection.
+            which: "best" or "last" weights.
+
         Raises:
             MatchcutError: if there is no such model, or its features do not fit.
         """
@@ -54,12 +58,11 @@ class Searcher:
         self._network = self._trained.network
         self._shots = {shot.key: shot for shot in collection.shots()}
         self._sources = {item.key: item.source for item in collection.items()}
-        recipe = self._trained.recipe
-        manifests = [open_features(collection, name, of="captions").manifest for name in recipe.text]
-        self._encoders = {m.name: for_manifest(m) for m in manifests}
+        self._trained.check_fits(collection, of="frames")
+        self._encoders = {name: for_manifest(self._trained.features[name]) for name in self._trained.recipe.text}
         self._rows: Any = None
         if self._network.factorises:
-            self._index = self._vectors(model, which)
+            self._index = self._vectors(f"{self._trained.name}-{which}")
         else:
             ids, self._rows = self._encode_shots()
             self._index = ExactIndex(ids, np.zeros((len(ids), 0), np.float32))
@@ -106,8 +109,8 @@ class Searcher:
         shot = self._shots[key]
         return Moment(shot.item, self._sources[shot.item], shot.start, shot.end, score, key, shot.thumb)
 
-    def _vectors(self, model: str, which: str) -> ExactIndex:
-        folder = self.collection.root / "index" / f"{model}-{which}"
+    def _vectors(self, name: str) -> ExactIndex:
+        folder = self.collection.root / "index" / name
         made_from = self._state()
         index = ExactIndex.load(folder)
         if index is None or index.made_from != made_from:

@@ -64,6 +64,8 @@ def evaluate(
         MatchcutError: if model, part, features or judgments are missing.
     """
     trained = TrainedModel.open(collection, model)
+    for of in ("captions", "frames"):
+        trained.check_fits(collection, of=of)
     recipe = trained.recipe
     part = split or recipe.data.test
     data = load(collection, part=part, scheme=recipe.data.scheme, text=recipe.text, item=recipe.item)
@@ -74,7 +76,7 @@ def evaluate(
         relevant = relevance_matrix(collection, source, data)
         metrics[source] = retrieval_metrics(scores, relevance=relevant, ties=ties, unanswerable="skip")
     spans = {name: _intervals(found, data, samples) for name, found in metrics.items()}
-    return Evaluation(model, part, ties, metrics, spans)
+    return Evaluation(trained.name, part, ties, metrics, spans)
 
 
 def relevance_matrix(collection: Collection, source: str, data: PairData) -> Any:
