@@ -11,6 +11,7 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --doctest-modules src/matchcut
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check

@@ -3,9 +3,9 @@
     python benchmarks/quality.py --data ../shared/data --work /tmp/quality
     python benchmarks/quality.py --work /tmp/quality --datasets flickr8k --table objectives --jobs 2
 
-Each row of a table in `benchmarks/quality.toml` is trained with the recipe of the dataset, changed by what the row says,
-on the packaged features, and measured on the test part. What has been run is kept in WORK/results.jsonl, so it goes on
-where it was stopped. Recipes were tuned on the validation parts; the test parts were only measured.
+Each row of a table in `benchmarks/quality.toml` is trained with the recipe of the dataset, changed by what the row
+says, on the packaged features, and measured on the test part. What has been run is kept in WORK/results.jsonl, so it
+goes on where it was stopped. Recipes were tuned on the validation parts; the test parts were only measured.
 """
 
 import json
@@ -15,34 +15,44 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
 
+import msgspec
+
 ROOT = Path(__file__).parent.parent
-DATASETS = {"flickr8k": "Flickr8k", "msrvtt": "MSR-VTT"}
+DATA = Path(os.environ.get("MATCHCUT_DATA", "../shared/data"))
 MEASURES = ("t2v R@1", "t2v R@5", "t2v R@10", "v2t R@1", "v2t R@5", "v2t R@10", "rsum")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: what a row of a table says, on a dataset, with a seed."""
+    """One training: what a row of a table says, with a seed, on a dataset."""
 
     dataset: str
     table: str
     row: str
-    seed: int
     overrides: tuple[str, ...]
 
-    @property
+    @cached_property
+    def recipe(self) -> Any:
+        """The recipe of the dataset as the row changes it."""
+        from matchcut.training import Recipe
+
+        return Recipe.read(ROOT / "recipes" / f"{self.dataset}.toml", overrides=self.overrides)
+
+    @cached_property
     def key(self) -> str:
-        return json.dumps([self.dataset, self.row, self.seed, self.overrides])
+        """Tells runs apart: the dataset and everything that the recipe says."""
+        return json.dumps([self.dataset, self.recipe.to_dict()])
 
 
 def main(
     *,
-    data: Path = Path(os.environ.get("MATCHCUT_DATA", "../shared/data")),
+    data: Path = DATA,
     work: Path,
     datasets: tuple[Literal["flickr8k", "msrvtt"], ...] = ("flickr8k", "msrvtt"),
     table: tuple[str, ...] = (),
@@ -77,7 +87,7 @@ def main(
             done[run.key] = record
             file.write(json.dumps(record) + "\n")
             file.flush()
-            print(f"{count}/{len(todo)} {run.dataset} {run.row} seed {run.seed}: {short(record)}", flush=True)
+            print(f"{count}/{len(todo)} {run.dataset} {run.row}: {short(record)}", flush=True)
     for name in chosen:
         for dataset in datasets:
             text = markdown([run for run in runs if (run.table, run.dataset) == (name, dataset)], done)
@@ -89,6 +99,8 @@ def prepare(dataset: str, source: Path, work: Path) -> None:
     from matchcut.collection import Collection
     from matchcut.datasets import load
     from matchcut.encoders.embed import embed
+    from matchcut.training.data import load as load_part
+    from matchcut.training.evidence import TrainingEvidence
 
     if not source.is_dir():
         sys.exit(f"{source}: no such folder; give --data, the folder that holds flickr8k/ and msrvtt/ as they ship")
@@ -97,16 +109,41 @@ def prepare(dataset: str, source: Path, work: Path) -> None:
         load(dataset, source, collection)
     for encoder in ("efficientnet-lite0", "minilm"):
         embed(collection, encoder)
+    data = load_part(collection, part="train", text=["minilm"], item=["efficientnet-lite0"])
+    TrainingEvidence.load(collection, data, ["svd"])
+    for name in ("minilm", "svd"):
+        shuffled(collection, name)
+
+
+def shuffled(collection: Any, name: str) -> None:
+    """A feature set with the vectors of captions handed to other captions: evidence that says nothing."""
+    import numpy as np
+
+    from matchcut.features import FeatureSet, FeatureWriter
+
+    path = collection.root / "features" / f"{name}-shuffled"
+    if path.is_dir():
+        return
+    features = FeatureSet.open(collection.root / "features" / name)
+    order = np.random.default_rng(0).permutation(len(features.ids))
+    manifest = msgspec.structs.replace(features.manifest, name=path.name, encoder=f"{name}, shuffled")
+    with FeatureWriter(path, manifest) as writer:
+        for key, other in zip(features.ids, order, strict=True):
+            writer.add(key, features.rows(features.ids[other]))
 
 
 def plan(tables: Mapping[str, Any], datasets: tuple[str, ...], seeds: int) -> Iterator[Run]:
     """All runs, seed by seed so that an interrupted job has complete rows of the first seeds."""
     for seed in range(seeds):
         for table, rows in tables.items():
+            common = rows.get("common", {})
             for row, settings in rows.items():
-                overrides = tuple(settings["set"])
+                if settings is common:
+                    continue
                 for dataset in datasets:
-                    yield Run(dataset, table, row, seed, overrides)
+                    parts = [part.get(key, ()) for part in (common, settings) for key in ("set", dataset)]
+                    overrides = tuple(override for part in parts for override in part)
+                    yield Run(dataset, table, row, (*overrides, f"training.seed={seed}"))
 
 
 def measure(run: Run, work: Path) -> dict[str, Any]:
@@ -115,13 +152,11 @@ def measure(run: Run, work: Path) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     from matchcut.collection import Collection
-    from matchcut.training import Recipe, evaluate, train
+    from matchcut.training import evaluate, train
 
     collection = Collection.open(work / run.dataset)
-    overrides = [*run.overrides, f"training.seed={run.seed}"]
-    recipe = Recipe.read(ROOT / "recipes" / f"{run.dataset}.toml", overrides=overrides)
     name = f"quality-{os.getpid()}"
-    trained = train(recipe, collection, name=name, again=True)
+    trained = train(run.recipe, collection, name=name, again=True)
     test = evaluate(collection, name, samples=1).metrics["paired"]
     last = json.loads((trained.folder / "log.jsonl").read_text().splitlines()[-1])
     return {
@@ -155,8 +190,8 @@ def markdown(runs: list[Run], done: Mapping[str, dict[str, Any]]) -> str:
     seeds = len(next(iter(rows.values())))
     lines.append("")
     lines.append(
-        f"{seeds} seeds, mean ± standard deviation, on the test part; the best mean of a column in bold, whether or not it "
-        "stands out of the noise. s: seconds from cached features to a trained model, one thread."
+        f"{seeds} seeds, mean ± standard deviation, on the test part; the best mean of a column in bold, whether or "
+        "not it stands out of the noise. s: seconds from cached features to a trained model, one thread."
     )
     return "\n".join(lines)
 

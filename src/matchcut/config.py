@@ -32,10 +32,10 @@ def decode(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
     ...     lr: float = 1e-3
     >>> decode(Optimizer, {"lr": 2}, where="a.toml")
     Optimizer(lr=2.0)
-    >>> decode(Optimizer, {"rl": 2}, where="a.toml")
+    >>> decode(Optimizer, {"lrr": 2}, where="a.toml")
     Traceback (most recent call last):
     ...
-    matchcut.errors.MatchcutError: a.toml: rl: unknown key; did you mean 'lr'? Known keys: lr
+    matchcut.errors.MatchcutError: a.toml: lrr: unknown key; did you mean 'lr'? Known keys: lr
     """
     _check_keys(kind, table, where, "")
     try:

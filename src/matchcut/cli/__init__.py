@@ -16,6 +16,7 @@ COMMANDS = {
     "import": ("matchcut.cli.import_:import_", "Put a benchmark or the built-in world into a collection."),
     "embed": ("matchcut.cli.embed:embed", "Run frozen encoders over a collection, into its feature store."),
     "info": ("matchcut.cli.info:info", "Show what a collection holds."),
+    "audit": ("matchcut.cli.audit:audit", "Find likely false negatives, and what a model's hardest negatives are."),
     "train": ("matchcut.cli.train:train", "Train one model."),
     "evaluate": ("matchcut.cli.evaluate:evaluate", "Measure models on a split, with intervals."),
     "fuse": ("matchcut.cli.fuse:fuse", "Combine many models' rankings into one."),
@@ -48,7 +49,12 @@ def main(args: list[str] | None = None) -> int:
     import tyro
 
     try:
-        tyro.cli(getattr(import_module(module), function), prog=f"matchcut {name}", args=rest)
+        tyro.cli(
+            getattr(import_module(module), function),
+            prog=f"matchcut {name}",
+            args=rest,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
     except MatchcutError as error:
         print(f"matchcut {name}: {error}", file=sys.stderr)
         return 2
