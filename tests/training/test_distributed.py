@@ -1,6 +1,7 @@
 """Many processes give the gradient of one with the whole batch: a wrong one raises no error, so it is tested."""
 
 import gc
+import multiprocessing
 
 import pytest
 import torch
@@ -101,7 +102,10 @@ def check(here, meeting_point, expected):
 def test_two_and_four_processes_give_the_gradients_of_one(tmp_path):
     expected = gradients(wrap=False, uneven=False)
     assert all(e.abs().sum() > 0 for e in expected)
-    mp.spawn(check, args=((tmp_path / "ranks").as_uri(), expected), nprocs=4)
+    multiprocessing.set_forkserver_preload(
+        ["pytest", "torch.distributed", "matchcut.losses"]
+    )  # imported once, not 4 times
+    mp.start_processes(check, args=((tmp_path / "ranks").as_uri(), expected), nprocs=4, start_method="forkserver")
 
 
 def test_one_process_alone():

@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 import torch
-from conftest import fill_features
 from safetensors.torch import load_file
+from tiny_collection import fill_features
 
 from matchcut.collection import Item, Shot
 from matchcut.errors import MatchcutError

@@ -16,7 +16,7 @@ COMMANDS = {
     "import": ("matchcut.cli.import_:import_", "Put a benchmark or the built-in world into a collection."),
     "embed": ("matchcut.cli.embed:embed", "Run frozen encoders over a collection, into its feature store."),
     "info": ("matchcut.cli.info:info", "Show what a collection holds."),
-    "audit": ("matchcut.cli.audit:audit", "Find likely false negatives, and what a model's hardest negatives are."),
+    "audit": ("matchcut.cli.audit:audit", "Find captions that are true of other items than their own."),
     "train": ("matchcut.cli.train:train", "Train one model."),
     "evaluate": ("matchcut.cli.evaluate:evaluate", "Measure models on a split, with intervals."),
     "fuse": ("matchcut.cli.fuse:fuse", "Combine many models' rankings into one."),

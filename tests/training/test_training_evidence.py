@@ -1,6 +1,6 @@
 import pytest
 import torch
-from conftest import manifest
+from tiny_collection import manifest
 
 from matchcut.errors import MatchcutError
 from matchcut.features import FeatureWriter
