@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from matchcut.losses import HingeLoss
-from matchcut.losses.hinge import argmax
+from matchcut.losses.hardest import argmax
 from matchcut.negatives import PairTable
 
 SHAPES = [

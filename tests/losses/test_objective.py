@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from matchcut.losses import LOSSES, Expert, HingeLoss, InfoNCE, NegNCE, Objective, Ramp, Term, presets
-from matchcut.negatives import DropSimilar, Evidence, PairTable, SemanticMargin, TopK
+from matchcut.negatives import DropAbove, DropSimilar, Evidence, PairTable, RelevanceMargin, SemanticMargin, TopK
 
 IDS = torch.tensor([0, 1, 2, 3])
 TABLE = PairTable.from_ids(text_items=IDS, items=IDS)
@@ -68,6 +68,27 @@ def test_report():
     assert 0 <= report["hinge/active"] <= 1
     objective(torch.rand(10, 10), table, evidence, report=False)
     assert objective.report == {}
+
+
+def test_nothing_left_out_is_exactly_nothing():
+    ids = torch.arange(300)
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    objective = Objective([Term(HingeLoss(), [DropAbove("e", threshold=1.0)])])
+    for scores, wanted in ((torch.zeros(300, 300), 0.0), (torch.zeros(300, 300).index_fill(1, ids[7:8], 2.0), 1 / 300)):
+        objective(scores, table, Evidence(scores={"e": scores}))
+        assert objective.report["left_out"] == pytest.approx(wanted, abs=0.0 if wanted == 0 else 1e-9)
+
+
+def test_reported_margins_are_those_of_the_negatives():
+    margin = torch.tensor([[9.0, 0.1, 0.2], [0.3, -9.0, 0.4], [0.5, 0.6, 9.0]])
+    ids = torch.arange(3)
+    objective = Objective([Term(HingeLoss(), [RelevanceMargin("e")])])
+    objective(torch.zeros(3, 3), PairTable.from_ids(text_items=ids, items=ids), Evidence(scores={"e": 1 - margin}))
+    told = [objective.report[f"margin_{what}"] for what in ("min", "mean", "max")]
+    assert told == pytest.approx([0.1, 0.35, 0.6])
+    none = torch.empty(0, dtype=torch.int64)
+    empty = PairTable.from_ids(text_items=ids, items=none)
+    assert objective(torch.zeros(3, 0), empty, Evidence(scores={"e": torch.zeros(3, 0)})) == 0
 
 
 def test_a_report_holds_no_matrix_of_the_batch():

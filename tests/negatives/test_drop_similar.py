@@ -6,7 +6,7 @@ import torch
 from matchcut.losses import HingeLoss, Objective, Term
 from matchcut.negatives import DropSimilar, Evidence, PairTable, SameItem
 from matchcut.negatives.drop_similar import similarity_threshold
-from matchcut.negatives.order_statistic import largest_entries
+from matchcut.negatives.order_statistic import nth_largest
 
 
 def paired(n):
@@ -153,12 +153,23 @@ def test_wrong_options(options):
         DropSimilar("bert", **options)
 
 
-@pytest.mark.parametrize("count", [1, 7, 500, 4000])
-def test_largest_entries_is_exact(count):
-    torch.manual_seed(count)
-    matrix = torch.randn(90, 90)
+@pytest.mark.parametrize("region", ["all", "off_diagonal", "upper", "upper_diagonal"])
+@pytest.mark.parametrize("place", [0, 6, 500, 4000])
+def test_nth_largest_is_exact(region, place):
+    torch.manual_seed(place)
+    matrix = torch.randn(300, 300)
     matrix[:3] += 5  # so that the sample misleads
-    values, rows, columns = largest_entries(matrix, count, region="upper")
-    wanted = matrix[torch.triu(torch.ones(90, 90), 1).bool()].sort(descending=True).values
-    assert torch.equal(values[:count], wanted[:count])
-    assert torch.equal(matrix[rows, columns], values)
+    matrix = matrix.triu() + matrix.triu(1).T
+    i, j = torch.arange(300)[:, None], torch.arange(300)
+    mask = {"all": i == i + 0 * j, "off_diagonal": i != j, "upper": i < j, "upper_diagonal": i <= j}[region]
+    wanted = matrix[mask].sort(descending=True).values
+    for where in (region, mask):
+        got = nth_largest(matrix, [place, place + 1], region=where)
+        assert got == [wanted[place], wanted[place + 1]]
+
+
+def test_nth_largest_where_the_sample_sees_only_small_entries():
+    matrix = torch.zeros(200, 200)
+    matrix[:100, 1::2] = torch.rand(100, 100)
+    assert nth_largest(matrix, [9_999]) == [matrix.flatten().sort(descending=True).values[9_999]]
+    assert nth_largest(matrix, [39_999]) == [0]

@@ -92,3 +92,13 @@ def test_unknown_and_ambiguous_names():
 def test_lengths_must_fit():
     with pytest.raises(ValueError, match="sum to 5"):
         Evidence(text={"x": TEXT}, item_text={"x": (TEXT, torch.tensor([2, 3]))}).similarity("x")
+
+
+@pytest.mark.parametrize("n", [3, 300])
+@pytest.mark.parametrize("gradient", [False, True])
+def test_similarity_of_a_batch_with_itself_is_symmetric_to_the_last_bit(n, gradient):
+    vectors = torch.randn(n, 37, generator=torch.Generator().manual_seed(n)).requires_grad_(gradient)
+    similarity = Evidence(text={"e": vectors}).similarity("e")
+    assert torch.equal(similarity, similarity.T)
+    unit = torch.nn.functional.normalize(vectors.detach().double(), dim=1)
+    torch.testing.assert_close(similarity.detach().double(), unit @ unit.T, atol=1e-6, rtol=0)

@@ -20,6 +20,7 @@ from matchcut.negatives import (
     SemiHard,
     TopK,
 )
+from matchcut.negatives.top_k import largest
 
 EVERY = [
     SameItem(),
@@ -248,3 +249,13 @@ def test_reweight_by_hand():
 def test_wrong_options(wrong):
     with pytest.raises(ValueError):
         wrong()
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 8), (3, 128), (10, 1024), (10, 90), (5, 5)])
+def test_largest_is_topk(count, columns):
+    values = torch.randint(0, 200, (30, columns), generator=torch.Generator().manual_seed(2)).float()
+    values[:, : columns // 2] -= torch.inf
+    for matrix in (values, values.T.contiguous().T):
+        top, place = largest(matrix, count)
+        assert torch.equal(top, values.topk(count, dim=1).values)
+        assert torch.equal(values.gather(1, place), top)

@@ -20,7 +20,11 @@ def films(tmp_path_factory):
     fill(collection, World(train=6, val=2, test=2, captions=2, size=64), processes=1)
     for spec in ("efficientnet-lite0", "minilm"):
         embed(collection, spec)
-    table = {"name": "m", "model": {"dim": 32, "hidden_layers": 0}, "training": {"epochs": 30, "batch_size": 6, "lr": 0.01}}
+    table = {
+        "name": "m",
+        "model": {"dim": 32, "hidden_layers": 0},
+        "training": {"epochs": 30, "batch_size": 6, "lr": 0.01},
+    }
     train(Recipe.of(table), collection)
     return collection
 
