@@ -1,28 +1,25 @@
-"""Time and memory of a training step's loss beside peers, interleaved: `python benchmarks/objectives.py`.
+"""Time and memory of a training step's loss beside peers: `python benchmarks/objectives.py [--write]`.
 
-A step is: cosine scores of B texts and B items at d = 512, the loss, and the gradient of both. Each case runs in turns
-with the others; the least processor time of each counts, so that a busy machine changes little. Memory is the most that
-a step adds, each case in a process of its own (on a GPU: the allocator's peak). Needs the extra `oracles`.
-
-Evidence comes as vectors (d = 384, as a sentence encoder gives them), whose similarity the step has to compute, or,
-with `--stored`, as a matrix that is there already.
+A step is: cosine scores of B texts and B items at d = 512, the loss, and the gradient of both. The cases take turns;
+the least processor time of each counts, so that a busy machine changes little. Memory is the most that the allocator of
+torch holds during a step beyond what was there before, copies and gradients of the embeddings included. `--write` puts
+the tables into docs/objectives_speed.md. Needs the extra `oracles`.
 """
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
+import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import ProfilerActivity, profile
 
-from matchcut.losses import HingeLoss, InfoNCE, Loss, NegNCE, Objective, SigmoidLoss, Term, chunked
+from matchcut.files import write_text
+from matchcut.losses import HingeLoss, InfoNCE, Loss, NegNCE, Objective, SigmoidLoss, Term, chunked, unit
+from matchcut.losses.dots import dots
 from matchcut.negatives import (
     AdaptiveMargin,
     DropAbove,
@@ -42,8 +39,12 @@ from matchcut.negatives import (
 
 Step = Callable[[Tensor, Tensor], Tensor]
 WHOLE_MATRIX_LIMIT = 16_384
-PAIRS_OF_VECTORS_LIMIT = 1024  # sentence-transformers' guided loss makes B x B x d numbers: 2 GiB at a time here
-SLOW = 3.0  # seconds after which a case is measured no more than twice
+PAIRS_OF_VECTORS_LIMIT = 256  # sentence-transformers' guided loss makes B x B x d numbers: 12 GiB in all at 1,024
+PAGE = Path(__file__).parent.parent / "docs" / "objectives_speed.md"
+EMPTY = "own pairs alone"
+HINGE = "`HingeLoss`, `from_embeddings`"
+PLAIN = "`HingeLoss`, scores given"
+BATCH_HARD = "pytorch-metric-learning, batch-hard triplets"
 TREATMENTS: list[Treatment] = [
     SameItem(role="negative"),
     DropSimilar("e", percent=1),
@@ -58,30 +59,65 @@ TREATMENTS: list[Treatment] = [
     TopK(10),
 ]
 
+SLOW = 1000.0  # milliseconds from which a case is measured once
+LARGE = 4096  # from here on one measurement, and no table of treatments
+WAYS = ("scores given", "`from_embeddings`")
+INTRODUCTION = """# How fast the objectives are
+
+Written by `python benchmarks/objectives.py --write`, on {where}, torch {torch}. A step is the cosine scores of B texts
+and B items at d = 512, the loss, and the gradient of both. Cases take turns; the least processor time of each counts.
+
+*Peak* is the most that torch's allocator holds during a step, a copy of the embeddings and their gradients included. No
+loss can do without those: *own pairs alone* is a step that normalises, takes the scores of the B own pairs, and their
+gradients. *Beyond own pairs* is what the loss itself adds to that peak; it is below 0 where `matchcut.losses.unit`
+normalises in less memory than torch.
+
+The second tables say what a treatment adds to the hinge on the hardest negative. *Scores given*: `objective(scores)`,
+the gradient goes through the whole matrix. *from_embeddings*: `objective.from_embeddings(unit(text), unit(item))`, the
+same loss in less than half the time, so that the same milliseconds are a larger share. *Matrix*: the evidence's
+similarities are stored. *Vectors*: the step computes them from vectors of d = 384, which is most of what is added.
+sentence-transformers' guided loss makes B x B x d numbers, 12 GiB at B = 1,024, where it took 28 s; so it is measured
+at B = 128 alone."""
+
 
 class Batch:
-    """Made-up embeddings: each item near its text."""
+    """Made-up embeddings: each item near its text; evidence as vectors of a sentence encoder's size and as a matrix."""
 
-    def __init__(self, size: int, device: str, *, stored: bool) -> None:
+    def __init__(self, size: int, device: str) -> None:
         torch.manual_seed(0)
         self.ids = torch.arange(size, device=device)
         self.text = torch.randn(size, 512, device=device)
         self.item = torch.randn(size, 512, device=device) + self.text
-        vectors = functional.normalize(torch.randn(size, 384, device=device) + 1, dim=1)
-        self.evidence: dict[str, Tensor] = {"e": vectors @ vectors.T if stored else vectors}
-        self.stored = stored
+        self.vectors = functional.normalize(torch.randn(size, 384, device=device) + 1, dim=1)
+        self.similarity = self.vectors @ self.vectors.T if size <= WHOLE_MATRIX_LIMIT else torch.empty(0)
 
-    def known(self) -> Evidence:
-        return Evidence(scores=self.evidence) if self.stored else Evidence(text=self.evidence)
+    def known(self, *, stored: bool) -> Evidence:
+        return Evidence(scores={"e": self.similarity}) if stored else Evidence(text={"e": self.vectors})
 
 
-def ours(batch: Batch, loss: Loss, treatments: list[Treatment] | None = None) -> Step:
+def own_pairs(batch: Batch) -> Step:
+    """The least that a step can be: embeddings in, gradients out, no negatives."""
+    return lambda text, item: dots(_cosine(text), _cosine(item), batch.ids, batch.ids).sum()
+
+
+def ours(batch: Batch, loss: Loss, treatments: list[Treatment] | None = None, *, stored: bool = False) -> Step:
     objective = Objective([Term(loss, treatments or [])]).to(batch.text.device)
 
     def step(text: Tensor, item: Tensor) -> Tensor:
         table = PairTable.from_ids(text_items=batch.ids, items=batch.ids)
-        scores = functional.normalize(text, dim=1) @ functional.normalize(item, dim=1).T
-        return objective(scores, table, batch.known(), report=False)
+        return objective(_cosine(text) @ _cosine(item).T, table, batch.known(stored=stored), report=False)
+
+    return step
+
+
+def from_embeddings(
+    batch: Batch, loss: Loss, treatments: list[Treatment] | None = None, *, stored: bool = False
+) -> Step:
+    objective = Objective([Term(loss, treatments or [])])
+
+    def step(text: Tensor, item: Tensor) -> Tensor:
+        table = PairTable.from_ids(text_items=batch.ids, items=batch.ids)
+        return objective.from_embeddings(unit(text), unit(item), table, batch.known(stored=stored), report=False)
 
     return step
 
@@ -90,8 +126,7 @@ def in_blocks(batch: Batch, loss: Loss) -> Step:
     objective = Objective([Term(loss)])
 
     def step(text: Tensor, item: Tensor) -> Tensor:
-        text, item = functional.normalize(text, dim=1), functional.normalize(item, dim=1)
-        return chunked(objective, text, item, text_items=batch.ids, items=batch.ids)
+        return chunked(objective, unit(text), unit(item), text_items=batch.ids, items=batch.ids)
 
     return step
 
@@ -146,7 +181,7 @@ def guided(batch: Batch) -> Step:
     loss.model, loss.guide = _Given(), _Given()
     columns: dict[bool, list[Tensor]] = {}
     gist_embed.embed_columns = lambda model, features: columns[model is loss.guide]
-    vectors = batch.evidence["e"]
+    vectors = batch.vectors
 
     def step(text: Tensor, item: Tensor) -> Tensor:
         columns.update({False: [text, item], True: [vectors, vectors]})
@@ -155,27 +190,28 @@ def guided(batch: Batch) -> Step:
     return step
 
 
-def cases(batch: Batch) -> dict[str, Step]:
-    blocks = {
-        "HingeLoss, in blocks": in_blocks(batch, HingeLoss()),
-        "InfoNCE, in blocks": in_blocks(batch, InfoNCE()),
-        "SigmoidLoss, in blocks": in_blocks(batch, SigmoidLoss(learned=False)),
+def losses(batch: Batch) -> dict[str, Step]:
+    found = {
+        EMPTY: own_pairs(batch),
+        HINGE: from_embeddings(batch, HingeLoss()),
+        "`HingeLoss`, `chunked`": in_blocks(batch, HingeLoss()),
+        "`InfoNCE`, `chunked`": in_blocks(batch, InfoNCE()),
+        "`SigmoidLoss`, `chunked`": in_blocks(batch, SigmoidLoss(learned=False)),
     }
     if len(batch.ids) > WHOLE_MATRIX_LIMIT:
-        return blocks
-    found = {"HingeLoss": ours(batch, HingeLoss())}
-    found |= {f"+ {treatment!r}": ours(batch, HingeLoss(), [treatment]) for treatment in TREATMENTS}
-    found["pytorch-metric-learning, batch-hard triplets"] = batch_hard(batch)
-    found |= {"InfoNCE": ours(batch, InfoNCE()), "sentence-transformers, in-batch softmax": ranking(batch)}
-    found["InfoNCE t2i + DropAbovePositive"] = ours(batch, InfoNCE(direction="t2i"), [DropAbovePositive("e")])
-    if not batch.stored and len(batch.ids) <= PAIRS_OF_VECTORS_LIMIT:
+        return found
+    found |= {PLAIN: ours(batch, HingeLoss()), BATCH_HARD: batch_hard(batch)}
+    found |= {"`InfoNCE`": ours(batch, InfoNCE()), "sentence-transformers, in-batch softmax": ranking(batch)}
+    guide: list[Treatment] = [DropAbovePositive("e")]
+    found["`InfoNCE` t2i with `DropAbovePositive`"] = ours(batch, InfoNCE(direction="t2i"), guide)
+    if len(batch.ids) <= PAIRS_OF_VECTORS_LIMIT:
         found["sentence-transformers, guided softmax"] = guided(batch)
-    return found | {"NegNCE": ours(batch, NegNCE()), "SigmoidLoss": ours(batch, SigmoidLoss())} | blocks
+    return found | {"`NegNCE`": ours(batch, NegNCE()), "`SigmoidLoss`": ours(batch, SigmoidLoss())}
 
 
 def run(batch: Batch, step: Step) -> None:
     text, item = batch.text.clone().requires_grad_(), batch.item.clone().requires_grad_()
-    step(text, item).backward()
+    torch.autograd.backward(step(text, item))
 
 
 def clock(device: str) -> float:
@@ -186,40 +222,70 @@ def clock(device: str) -> float:
 
 
 def times(batch: Batch, steps: dict[str, Step], repeats: int, device: str) -> dict[str, float]:
-    """The least seconds of each, in turns; the first turn warms up."""
+    """The least milliseconds of each, in turns; the first turn warms up, if there is another."""
     best = dict.fromkeys(steps, float("inf"))
     for turn in range(repeats + 1):
         for name, step in steps.items():
-            if turn > 2 and best[name] > SLOW:
+            if turn > 1 and best[name] > SLOW:
                 continue
             start = clock(device)
             run(batch, step)
-            if turn or repeats == 0:
-                best[name] = min(best[name], clock(device) - start)
+            if turn or not repeats:
+                best[name] = min(best[name], 1000 * (clock(device) - start))
     return best
 
 
-def memory(size: int, name: str, device: str, stored: bool) -> float:
+def memory(batch: Batch, step: Step, device: str) -> float:
     """What one step adds at most, in MiB."""
-    if device == "cpu":
-        command = [sys.executable, __file__, "--alone", json.dumps([size, name, stored])]
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
-    batch = Batch(size, device, stored=stored)
-    step = cases(batch)[name]
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    run(batch, step)
-    return (torch.cuda.max_memory_allocated() - before) / 2**20
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run(batch, step)
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        run(batch, step)
+    now = most = 0
+    for event in seen.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            now += event.nbytes()
+            most = max(most, now)
+    return most / 2**20
 
 
-def alone(size: int, name: str, stored: bool) -> None:
-    warm = Batch(64, "cpu", stored=stored)
-    run(warm, cases(warm)[name])  # imports and buffers that do not depend on the size
-    batch = Batch(size, "cpu", stored=stored)
-    step = cases(batch)[name]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run(batch, step)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10)
+def losses_table(batch: Batch, repeats: int, device: str) -> list[str]:
+    steps = losses(batch)
+    took = times(batch, steps, repeats, device)
+    held = {name: memory(batch, step, device) for name, step in steps.items()}
+    lines = ["| step | ms | peak MiB | MiB beyond own pairs |", "|---|---:|---:|---:|"]
+    lines += [f"| {n} | {took[n]:.1f} | {held[n]:.1f} | {held[n] - held[EMPTY]:.1f} |" for n in steps]
+    if BATCH_HARD in steps:
+        faster = took[BATCH_HARD] / took[HINGE]
+        lean = (held[HINGE] - held[EMPTY]) / (held[BATCH_HARD] - held[EMPTY])
+        lines += ["", f"`from_embeddings` takes 1 / {faster:.1f} of the time of batch-hard triplets, "]
+        lines[-1] += f"{held[HINGE] / held[BATCH_HARD]:.2f} of their peak, {lean:.2f} of their memory beyond own pairs."
+    return lines
+
+
+def treatments_table(batch: Batch, repeats: int, device: str) -> list[str]:
+    steps: dict[str, Step] = {}
+    makers = {"given": ours, "few": from_embeddings}
+    for way, make in makers.items():
+        steps[way] = make(batch, HingeLoss())
+        for treatment in TREATMENTS:
+            for stored in (True, False):
+                steps[f"{way} {treatment!r} {stored}"] = make(batch, HingeLoss(), [treatment], stored=stored)
+    took = times(batch, steps, repeats, device)
+    lines = ["| treatment | " + " | ".join(f"{w}, {e}" for w in WAYS for e in ("matrix", "vectors")) + " |"]
+    lines += ["|---|---:|---:|---:|---:|", f"| none | {took['given']:.1f} ms | | {took['few']:.1f} ms | |"]
+    for treatment in TREATMENTS:
+        cells = []
+        for way in makers:
+            for stored in (True, False):
+                added = took[f"{way} {treatment!r} {stored}"] - took[way]
+                uses = bool(treatment.uses) or stored
+                cells.append(f"{added:+.1f} ms, {100 * added / took[way]:+.0f} %" if uses else "the same")
+        lines.append(f"| `{treatment!r}` | " + " | ".join(cells) + " |")
+    return lines
 
 
 def main() -> None:
@@ -227,25 +293,24 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 1024, 8192])
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--stored", action="store_true", help="evidence as a similarity matrix that is there already")
-    parser.add_argument("--no-memory", action="store_true")
-    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    if args.alone:
-        alone(*json.loads(args.alone))
-        return
-    where = "one CPU core" if args.device == "cpu" else torch.cuda.get_device_name()
+    where = f"one CPU core ({platform.machine()})" if args.device == "cpu" else torch.cuda.get_device_name()
+    parts = [INTRODUCTION.format(where=where, torch=torch.__version__)]
     for size in args.sizes:
-        batch = Batch(size, args.device, stored=args.stored)
-        steps = cases(batch)
-        seconds = times(batch, steps, args.repeats if size < 4096 else min(2, args.repeats), args.device)
-        table = Table("step", "ms", "to HingeLoss", "MiB added", title=f"B = {size}, d = 512, {where}")
-        for name in steps:
-            ratio = f"{seconds[name] / seconds['HingeLoss']:.2f}" if "HingeLoss" in seconds else ""
-            added = "" if args.no_memory else f"{memory(size, name, args.device, args.stored):.0f}"
-            table.add_row(name, f"{1000 * seconds[name]:.1f}", ratio, added)
-        Console().print(table)
+        batch = Batch(size, args.device)
+        few = args.repeats if size < LARGE else 0
+        parts += [f"## B = {size:,}", "\n".join(losses_table(batch, few, args.device))]
+        if size < LARGE:
+            parts.append("\n".join(treatments_table(batch, args.repeats, args.device)))
+        print("\n\n".join(parts[-3:] if size < LARGE else parts[-2:]), flush=True)
+    if args.write:
+        write_text(PAGE, "\n\n".join(parts) + "\n")
+
+
+def _cosine(x: Tensor) -> Tensor:
+    return functional.normalize(x, dim=1)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from matchcut.losses.partial_order import PartialOrder
 from matchcut.losses.ramp import Ramp
 from matchcut.losses.sigmoid import SigmoidLoss
 from matchcut.losses.soft_targets import SoftTargets
+from matchcut.losses.unit import unit
 
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (HingeLoss, InfoNCE, NegNCE, SigmoidLoss, LadderLoss, SoftTargets, PartialOrder)
@@ -34,4 +35,5 @@ __all__ = [
     "Term",
     "chunked",
     "presets",
+    "unit",
 ]

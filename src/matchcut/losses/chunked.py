@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from matchcut.losses.hinge import HingeLoss, argmax
+from matchcut.losses.dots import dots
+from matchcut.losses.hardest import argmax
+from matchcut.losses.hinge import HingeLoss
 from matchcut.losses.infonce import InfoNCE
 from matchcut.losses.loss import Loss, directions
 from matchcut.losses.objective import Objective, Term
@@ -116,7 +118,7 @@ def _positives(treatments: tuple[Treatment, ...], batch: Batch) -> tuple[Tensor,
 
 
 def _dots(batch: Batch, rows: Tensor, columns: Tensor) -> Tensor:
-    return (batch.text[rows] * batch.item[columns]).sum(1)
+    return dots(batch.text, batch.item, rows, columns)
 
 
 def _reduced(each: Tensor, anchors: Tensor, size: int, reduction: str) -> Tensor:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from matchcut.losses.hardest import Found, Index, hardest
 from matchcut.losses.loss import DIRECTIONS, Direction, Loss, Report, Side, directions, pick, wide
 from matchcut.negatives import Evidence, PairTable
 from matchcut.negatives.treatment import one_of
@@ -59,25 +60,40 @@ class HingeLoss(Loss):
         one_of("direction", self.direction, DIRECTIONS)
         one_of("reduction", self.reduction, ("sum", "mean", "mean_terms"))
 
+    @property
+    def few_pairs(self) -> bool:
+        return self.negatives != "all"
+
     def forward(
         self, scores: Tensor, table: PairTable, evidence: Evidence | None = None, *, report: Report | None = None
     ) -> Tensor:
         return self.summed(scores, [(1.0, table)], report=report)
 
     def summed(
-        self, scores: Tensor, tables: Sequence[tuple[float, PairTable]], *, report: Report | None = None
+        self,
+        scores: Tensor,
+        tables: Sequence[tuple[float, PairTable]],
+        *,
+        embeddings: tuple[Tensor, Tensor] | None = None,
+        report: Report | None = None,
     ) -> Tensor:
         """The loss of several weighted tables that share one reduction: their costs are added, then the hardest is
         taken.
 
         The tables must have the same positives; each has its own negatives.
+
+        Args:
+            embeddings: [T, d] and [V, d], of which the scores are the dot products, without a graph: then the
+                gradient goes to the embeddings, by way of the few pairs that have one. Not for negatives "all".
         """
         scores = wide(scores, tables[0][1])
         sides = [[(w, self._side(scores, table, way)) for w, table in tables] for way in directions(self.direction)]
-        if self.negatives != "all" and len(tables) == 1:
-            costs = self._hardest(scores, [side for ((_, side),) in sides])
+        if 0 in scores.shape:
+            costs = [(scores.sum() * scores.new_zeros(0), scores.new_zeros(())) for _ in sides]
+        elif self.few_pairs:
+            costs = self._hardest(scores, sides, embeddings)
         else:
-            costs = [self._costs(side) for side in sides]
+            costs = [self._all(side) for side in sides]
         if report is not None:
             active = torch.cat([cost.detach() > 0 for cost, _ in costs])
             report["active"] = active.float().mean() if len(active) else scores.new_zeros(())
@@ -112,44 +128,82 @@ class HingeLoss(Loss):
             allowed = allowed & (side.scores.detach() < side.lowest_positive()[:, None])
         return allowed
 
-    def _hardest(self, scores: Tensor, sides: Sequence[Side]) -> list[tuple[Tensor, Tensor]]:
+    def _hardest(
+        self,
+        scores: Tensor,
+        sides: Sequence[Sequence[tuple[float, Side]]],
+        embeddings: tuple[Tensor, Tensor] | None,
+    ) -> list[tuple[Tensor, Tensor]]:
         """For each side, the cost of each positive pair and the number of hinges in them.
 
         The hardest are found without a graph and then looked up: gradients touch those pairs alone.
         """
-        if 0 in scores.shape:
-            return [(scores.sum() * scores.new_zeros(0), scores.new_zeros(())) for _ in sides]
-        found = [_hardest_negative(side, self._allowed([(1.0, side)])) for side in sides]
-        pairs = []
-        for side, (index, _) in zip(sides, found, strict=True):
-            anchors = torch.arange(len(index), device=index.device)
-            pairs += [(side.anchors, side.columns), (anchors, index)]
-        turned = [
-            (columns, rows) if sides[k // 2].turned else (rows, columns) for k, (rows, columns) in enumerate(pairs)
-        ]
-        picked = pick(scores, turned)
+        found = self._search(sides)
+        pairs: list[tuple[Tensor, Tensor]] = []
+        for ((_, side), *_), (index, _) in zip(sides, found, strict=True):
+            for candidates in (side.columns, index):
+                pairs.append((candidates, side.anchors) if side.turned else (side.anchors, candidates))
+        picked = pick(scores, pairs, embeddings=embeddings)
         costs = []
-        for k, (side, (index, there)) in enumerate(zip(sides, found, strict=True)):
-            anchors, (positive, negative) = pairs[2 * k + 1][0], picked[2 * k : 2 * k + 2]
-            margin, weight = side.table.margin, side.table.weight
-            limit = negative + (self.margin if margin is None else margin[anchors, index])
-            cost = torch.where(there[side.anchors], limit[side.anchors] - positive, -1.0).relu()
-            costs.append(
-                (cost if weight is None else cost * weight[anchors, index][side.anchors], there[side.anchors].sum())
-            )
+        for k, (weighted, (index, there)) in enumerate(zip(sides, found, strict=True)):
+            positive, negative = picked[2 * k : 2 * k + 2]
+            cost = torch.zeros_like(positive)
+            for share, side in weighted:
+                margin, weight = side.table.margin, side.table.weight
+                limit = negative + (self.margin if margin is None else margin[side.anchors, index])
+                competes = there if len(weighted) == 1 else there & side.table.negative[side.anchors, index]
+                each = torch.where(competes, limit - positive, -1.0).relu()
+                cost = cost + share * (each if weight is None else each * weight[side.anchors, index])
+            costs.append((cost, there.sum()))
         return costs
 
-    def _costs(self, sides: Sequence[tuple[float, Side]]) -> tuple[Tensor, Tensor]:
-        """The same for all negatives, or for several tables."""
+    @torch.no_grad()
+    def _search(self, sides: Sequence[Sequence[tuple[float, Side]]]) -> list[Found]:
+        """For each side, the hardest negative of each positive pair's anchor, int64 [P], and whether there is one."""
+        if len(sides[0]) > 1:
+            return [self._search_several(weighted) for weighted in sides]
+        seen = [side for ((_, side),) in sides]
+        if len(seen) == 2 and seen[0].table.item_side is None and self.negatives == "hardest":
+            found = self._search_one(seen[0], texts=True, items=True)
+        else:
+            found = [self._search_one(side, texts=not side.turned, items=side.turned)[0] for side in seen]
+        return [(index[side.anchors], there[side.anchors]) for side, (index, there) in zip(seen, found, strict=True)]
+
+    def _search_one(self, side: Side, *, texts: bool, items: bool) -> list[Found]:
+        table = side.table
+        scores, negative, margin, weight, rank_by = (
+            x.T if side.turned and x is not None else x
+            for x in (side.scores, table.negative, table.margin, table.weight, table.rank_by)
+        )
+        assert scores is not None
+        assert negative is not None
+        lowest = None
+        if self.negatives == "semi_hard":
+            lowest = side.lowest_positive().unsqueeze(0 if side.turned else 1).expand_as(scores)
+
+        def key(at: Index) -> Tensor:
+            hard = scores[at] if rank_by is None else rank_by[at]
+            if margin is not None and rank_by is None:
+                hard = hard + margin[at]
+            fits = negative[at] if weight is None else negative[at] & (weight[at] > 0)
+            if lowest is not None:
+                fits = fits & (scores[at] < lowest[at])
+            return torch.where(fits, hard, -torch.inf)
+
+        return hardest(key, (scores.shape[0], scores.shape[1]), scores.device, texts=texts, items=items)
+
+    def _search_several(self, sides: Sequence[tuple[float, Side]]) -> Found:
         side, allowed = sides[0][1], self._allowed(sides)
-        cost = self._every_cost(sides, allowed)
-        if self.negatives == "all":
-            return cost.sum(1), allowed.sum(1)[side.anchors].sum()
-        found = allowed.any(1)[side.anchors]
-        if side.table.rank_by is None:
-            return (cost.amax(1) if cost.shape[1] else cost.sum(1)), found.sum()
-        key = side.table.rank_by.masked_fill(~allowed, -torch.inf)[side.anchors]
-        return cost.gather(1, key.argmax(1, keepdim=True)).squeeze(1) * found, found.sum()
+        there = allowed.any(1)[side.anchors]
+        if side.table.rank_by is not None:
+            return side.table.rank_by.masked_fill(~allowed, -torch.inf).argmax(1)[side.anchors], there
+        index = self._every_cost(sides, allowed).argmax(1)
+        return index, there & allowed[side.anchors, index]
+
+    def _all(self, sides: Sequence[tuple[float, Side]]) -> tuple[Tensor, Tensor]:
+        """The same as `_hardest` for one side and all negatives."""
+        allowed = self._allowed(sides)
+        return self._every_cost(sides, allowed).sum(1), allowed.sum(1)[sides[0][1].anchors].sum()
 
     def _every_cost(self, sides: Sequence[tuple[float, Side]], allowed: Tensor) -> Tensor:
         """The weighted sum of hinges of each positive pair against each negative, [P, C]; 0 where there is no
@@ -164,30 +218,6 @@ class HingeLoss(Loss):
             cost = (difference + margin).relu().masked_fill(~(seen.table.negative & allowed)[rows], 0.0)
             total = total + weight * (cost if seen.table.weight is None else cost * seen.table.weight[rows])
         return total
-
-
-@torch.no_grad()
-def _hardest_negative(side: Side, allowed: Tensor) -> tuple[Tensor, Tensor]:
-    """Each anchor's hardest negative, int64 [A], and whether it has one, bool [A]."""
-    table = side.table
-    key = side.scores if table.margin is None else side.scores + table.margin
-    key = key if table.rank_by is None else table.rank_by
-    if table.weight is not None:
-        allowed = allowed & (table.weight > 0)
-    index = argmax(torch.where(allowed, key, -torch.inf))
-    return index, allowed[torch.arange(len(index), device=index.device), index]
-
-
-def argmax(values: Tensor) -> Tensor:
-    """`values.argmax(1)`; of a transposed matrix on a CPU in two steps, maxima of blocks first: much faster."""
-    rows, columns = values.shape
-    blocks = 32
-    if values.is_cuda or values.stride(0) != 1 or columns % blocks or columns < 8 * blocks:
-        return values.argmax(1)
-    split = values.T.view(blocks, columns // blocks, rows)
-    block = split.amax(1).argmax(0)
-    within = split[block, :, torch.arange(rows, device=values.device)].argmax(1)
-    return block * (columns // blocks) + within
 
 
 def _is_range(index: Tensor, n: int) -> bool:

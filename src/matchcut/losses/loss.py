@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from matchcut.losses.dots import dots
 from matchcut.negatives import Evidence, PairTable
 from matchcut.negatives.describe import Described
 
@@ -39,6 +40,11 @@ class Loss(Described, nn.Module):
         raise NotImplementedError
 
     @property
+    def few_pairs(self) -> bool:
+        """Whether only a few pairs have a gradient, so that `Objective.from_embeddings` need not build it for all."""
+        return False
+
+    @property
     def uses(self) -> tuple[str, ...]:
         """The names of the evidence it looks at."""
         return ()
@@ -54,10 +60,18 @@ def wide(scores: Tensor, table: PairTable) -> Tensor:
     return scores if scores.dtype == torch.float64 else scores.float()
 
 
-def pick(scores: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """The scores of several lists of pairs (rows, columns), by one lookup: its backward fills a matrix only once."""
-    where = torch.cat([rows * scores.shape[1] + columns for rows, columns in pairs])
-    return list(scores.reshape(-1).index_select(0, where).split_with_sizes([len(rows) for rows, _ in pairs]))
+def pick(
+    scores: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], *, embeddings: tuple[Tensor, Tensor] | None = None
+) -> list[Tensor]:
+    """The scores of several lists of pairs (rows, columns), by one lookup: its backward fills a matrix only once.
+
+    With `embeddings` the gradient goes to those instead of the scores, see `dots`.
+    """
+    rows, columns = (torch.cat(side) for side in zip(*pairs, strict=True))
+    values = scores.reshape(-1).index_select(0, rows * scores.shape[1] + columns)
+    if embeddings is not None:
+        values = dots(*embeddings, rows, columns, values=values)
+    return list(values.split_with_sizes([len(rows) for rows, _ in pairs]))
 
 
 def directions(direction: Direction) -> Sequence[Literal["t2i", "i2t"]]:

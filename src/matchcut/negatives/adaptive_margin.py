@@ -73,8 +73,8 @@ class AdaptiveMargin(Treatment):
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.gradient == "joint"):
             similarity = evidence.similarity(self.evidence, of=self.of, captions=self.captions)
-            margin = self.margins((1 - similarity).clamp(min=0), table)
-            return table.with_margin(margin.clamp(min=0) if self.clamp else margin)
+            margin = self.margins((1 - similarity).clamp_(min=0), table)
+            return table.with_margin(margin.clamp_(min=0) if self.clamp else margin)
 
     def margins(self, distance: Tensor, table: PairTable) -> Tensor:
         """The mapping from distances [T, V] to margins, before the clamp."""
@@ -96,7 +96,8 @@ class AdaptiveMargin(Treatment):
         else:
             middle, centred, deviation = _moments(distance, outside, on_diagonal=table.paired and not self.diagonal)
         if self.mapping == "zscore":
-            return centred * (spread / (deviation + 1e-6)) + self.mean
+            slope = spread / (deviation + 1e-6)
+            return (centred * slope if centred.requires_grad else centred.mul_(slope)).add_(self.mean)
         return torch.where(middle > 0, distance * (self.mean / middle.clamp(min=1e-12)), self.mean)
 
 

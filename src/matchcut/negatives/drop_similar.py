@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from matchcut.negatives.evidence import Captions, Evidence, Kind, Of
-from matchcut.negatives.order_statistic import Region, largest_entries
+from matchcut.negatives.order_statistic import Region, nth_largest
 from matchcut.negatives.pairs import PairTable
 from matchcut.negatives.treatment import Treatment, one_of
 
@@ -96,17 +96,16 @@ class DropSimilar(Treatment):
         return table.with_rank_by(similarity) if self.select == "evidence" else table
 
     def _most_similar(self, similarity: Tensor, table: PairTable, symmetric: bool) -> Tensor:
-        region = _REGIONS[self.population] if symmetric else ~table.positive
-        size = _region_size(region, len(similarity))
+        named = _REGIONS[self.population]
+        region = named if symmetric else ~table.positive
+        size = _region_size(named, len(similarity)) if symmetric else similarity.numel() - len(table.positives[0])
         assert self.percent is not None
-        mask = torch.zeros_like(table.negative)
-        need = _rank(self.percent, size, self.rule)
-        if need >= size:
-            return ~mask
-        values, rows, columns = largest_entries(similarity, min(size, need + 2), region=region)
-        over = values > _cut(values, self.percent, size, self.rule)
-        mask[rows[over], columns[over]] = True
-        return mask | mask.T if symmetric else mask
+        rank, part = _rank(self.percent, size, self.rule)
+        if rank >= size:
+            return torch.ones_like(table.negative)
+        places = [rank, min(rank + 1, size - 1)] if part else [rank]
+        values = nth_largest(similarity, places, region=region)
+        return similarity > _between(values[0], values[-1], part)
 
 
 def similarity_threshold(
@@ -121,26 +120,27 @@ def similarity_threshold(
     0.5
     """
     ordered = values.flatten().sort(descending=True).values
-    return float("-inf") if percent >= 100 else float(_cut(ordered, percent, len(ordered), rule))
+    rank, part = _rank(percent, len(ordered), rule)
+    if percent >= 100 or rank >= len(ordered):
+        return float("-inf")
+    return float(_between(ordered[rank], ordered[min(rank + 1, len(ordered) - 1)], part))
 
 
-def _region_size(region: Region | Tensor, n: int) -> int:
-    if isinstance(region, Tensor):
-        return int(region.sum())
+def _region_size(region: Region, n: int) -> int:
     return {"all": n * n, "off_diagonal": n * (n - 1), "upper": n * (n - 1) // 2, "upper_diagonal": n * (n + 1) // 2}[
         region
     ]
 
 
-def _rank(percent: float, size: int, rule: str) -> int:
-    """How many of `size` values come before the cut; the small term keeps 29 % of 100 from becoming 28."""
-    return math.floor(percent * (size if rule == "order_statistic" else max(0, size - 1)) / 100 + 1e-9)
+def _rank(percent: float, size: int, rule: str) -> tuple[int, float]:
+    """How many of `size` values come before the cut, and how far it lies towards the next value; the small term keeps
+    29 % of 100 from becoming 28."""
+    if rule == "order_statistic":
+        return math.floor(percent * size / 100 + 1e-9), 0.0
+    exact = percent * max(0, size - 1) / 100
+    rank = math.floor(exact + 1e-9)
+    return rank, max(exact - rank, 0.0)
 
 
-def _cut(descending: Tensor, percent: float, size: int, rule: str) -> Tensor:
-    rank = _rank(percent, size, rule)
-    upper = descending[rank]
-    if rule == "order_statistic" or rank + 1 >= len(descending):
-        return upper
-    part = percent * (size - 1) / 100 - rank
-    return upper + max(part, 0.0) * (descending[rank + 1] - upper)
+def _between(upper: Tensor, lower: Tensor, part: float) -> Tensor:
+    return upper + part * (lower - upper) if part else upper

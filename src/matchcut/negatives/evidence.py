@@ -108,7 +108,7 @@ class Evidence:
         left, right = self.vectors(name, of)
         rows = _prepared(left, kind, f"evidence {name!r} ({of}), text")
         if right is left:
-            return rows @ rows.T if rows.requires_grad else _gram(rows)
+            return _mirrored(rows @ rows.T) if rows.requires_grad else _gram(rows)
         if isinstance(right, tuple):
             values, lengths = right
             columns = _prepared(values, kind, f"evidence {name!r} ({of}), caption")
@@ -150,7 +150,7 @@ def _whole(values: Tensor, what: str) -> Tensor:
 
 
 def _gram(rows: Tensor) -> Tensor:
-    """`rows @ rows.T`, of which large parts below the diagonal are copied from above it."""
+    """`rows @ rows.T`, symmetric to the last bit; large parts below the diagonal are copied from above it."""
     out = rows.new_empty(len(rows), len(rows))
     _fill_gram(rows, out)
     return out
@@ -159,12 +159,17 @@ def _gram(rows: Tensor) -> Tensor:
 def _fill_gram(rows: Tensor, out: Tensor) -> None:
     half = len(rows) // 2
     if half < 128 or rows.is_cuda:
-        torch.mm(rows, rows.T, out=out)
+        out.copy_(_mirrored(rows @ rows.T))
         return
     _fill_gram(rows[:half], out[:half, :half])
     _fill_gram(rows[half:], out[half:, half:])
     torch.mm(rows[:half], rows[half:].T, out=out[:half, half:])
     out[half:, :half] = out[:half, half:].T
+
+
+def _mirrored(square: Tensor) -> Tensor:
+    """What is above the diagonal, also below it: a product of matrices may round the two differently."""
+    return square.triu() + square.triu(1).T
 
 
 def _by_item(each: Tensor, lengths: Tensor, captions: Captions) -> Tensor:

@@ -1,48 +1,53 @@
-"""The largest entries of a matrix without sorting it."""
+"""Places in the descending order of a matrix's entries, without sorting it."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 Region = Literal["all", "off_diagonal", "upper", "upper_diagonal"]
+STRIP = 128  # rows looked at together on a CPU
 
 
-def largest_entries(matrix: Tensor, count: int, *, region: Region | Tensor = "all") -> tuple[Tensor, Tensor, Tensor]:
-    """At least the `count` largest entries of a region: (values [n] in descending order, rows [n], columns [n]).
+def nth_largest(matrix: Tensor, places: Sequence[int], *, region: Region | Tensor = "all") -> list[Tensor]:
+    """The values at these places, 0 the largest, of a region's entries in descending order, each of shape ().
 
     Small entries are dropped first by a bound guessed from a sample, then checked: the answer is exact.
 
     Args:
-        matrix: float [N, M], finite.
-        count: how many are needed, at most as many as the region holds.
+        matrix: float [N, M], finite; symmetric if the region is named.
+        places: each below the size of the region.
         region: which entries count: all, those off the diagonal, above it, above and on it, or a bool mask [N, M].
+
+    >>> [float(x) for x in nth_largest(torch.tensor([[9.0, 2.0, 1.0], [2.0, 8.0, 3.0], [1.0, 3.0, 7.0]]), [0, 2])]
+    [9.0, 7.0]
     """
+    if region == "off_diagonal":  # every entry above the diagonal twice
+        return nth_largest(matrix, [place // 2 for place in places], region="upper")
+    size = matrix.numel() if region == "all" or isinstance(region, Tensor) else matrix.numel() // 2
     sample = matrix.flatten()[:: max(1, matrix.numel() // 16_384)]
-    share = 1.5 * count / max(1, _size(matrix, region)) + 0.002
-    rank = min(len(sample), int(len(sample) * share) + 1)
-    for candidates in (matrix >= sample.topk(rank).values[-1], torch.ones_like(matrix, dtype=torch.bool)):
-        rows, columns = _restrict(candidates, region).nonzero(as_tuple=True)
-        if len(rows) >= count:
+    need = max(places) + 1
+    rank = int(len(sample) * (1.3 * need / max(1, size) + 0.002)) + 1
+    bound = sample.kthvalue(max(1, len(sample) - rank + 1)).values
+    for least in (bound, torch.full_like(bound, -torch.inf)):
+        values = _at_least(matrix, least, region)
+        if len(values) >= need:
             break
-    values, order = matrix[rows, columns].sort(descending=True, stable=True)
-    return values, rows[order], columns[order]
+    return [values.kthvalue(len(values) - place).values for place in places]
 
 
-def _size(matrix: Tensor, region: Region | Tensor) -> int:
-    n, m = matrix.shape
+def _at_least(matrix: Tensor, least: Tensor, region: Region | Tensor) -> Tensor:
+    """The entries of the region that are not below a bound, in any order."""
     if isinstance(region, Tensor):
-        return n * m
-    return {"all": n * m, "off_diagonal": n * m - n, "upper": n * (n - 1) // 2, "upper_diagonal": n * (n + 1) // 2}[
-        region
-    ]
-
-
-def _restrict(mask: Tensor, region: Region | Tensor) -> Tensor:
-    if isinstance(region, Tensor):
-        return mask & region
-    if region == "off_diagonal":
-        return mask.fill_diagonal_(False)
+        return matrix[(matrix >= least) & region]
     if region == "all":
-        return mask
-    return mask.triu_(1 if region == "upper" else 0)
+        return matrix[matrix >= least]
+    parts = []
+    step = STRIP if matrix.device.type == "cpu" else max(1, len(matrix))
+    for start in range(0, len(matrix), step):
+        strip = matrix[start : start + step, start:]
+        mask = strip >= least
+        mask[:, :step].triu_(1 if region == "upper" else 0)
+        parts.append(strip[mask])
+    return torch.cat([*parts, matrix.new_empty(0)])

@@ -76,13 +76,15 @@ class PairTable:
             raise ValueError(
                 f"ids must be of shape [T] and [V], got {tuple(text_items.shape)} and {tuple(items.shape)}"
             )
-        positive = text_items[:, None] == items[None, :]
+        positives = same_ids(text_items, items)
+        positive = torch.zeros(len(text_items), len(items), dtype=torch.bool, device=items.device)
+        positive[positives] = True
         if paired is None:
             paired = len(text_items) == len(items) and torch.equal(text_items, items)
         elif paired and not torch.equal(text_items[: len(items)], items[: len(text_items)]):
             raise ValueError("a paired batch has the id of text i at position i of the items")
         table = cls(positive=positive, negative=~positive, text_items=text_items, items=items, paired=paired)
-        table.__dict__["positives"] = same_ids(text_items, items)
+        table.__dict__["positives"] = positives
         return table
 
     @property

@@ -40,10 +40,17 @@ class SemiHard(Treatment):
             return table
         seen = table.items_see
         return table.with_sides(
-            text=self._outside(scores, scores.masked_fill(~table.positive, torch.inf).amin(1, keepdim=True)),
-            item=self._outside(scores, scores.masked_fill(~seen.positive, torch.inf).amin(0, keepdim=True)),
+            text=self._outside(scores, _lowest(scores, table.positives, 0)[:, None]),
+            item=self._outside(scores, _lowest(scores, seen.positives, 1)[None, :]),
         )
 
     def _outside(self, scores: Tensor, lowest: Tensor) -> Tensor:
-        outside = (scores >= lowest) | lowest.isinf()
+        outside = scores >= lowest
         return outside if self.band is None else outside | (scores <= lowest - self.band)
+
+
+def _lowest(scores: Tensor, positives: tuple[Tensor, Tensor], of: int) -> Tensor:
+    """The lowest score of the positives of each text (0) or item (1); -inf where there is none: all is outside."""
+    lowest = scores.new_full((scores.shape[of],), torch.inf)
+    lowest.scatter_reduce_(0, positives[of], scores[positives], "amin")
+    return lowest.masked_fill(lowest.isposinf(), -torch.inf)

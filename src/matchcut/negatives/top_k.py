@@ -40,14 +40,16 @@ class TopK(Treatment):
 
     @torch.no_grad()
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
-        item = self._outside(_hardness(table.items_see, scores).T.contiguous()).T
-        return table.with_sides(text=self._outside(_hardness(table, scores)), item=item)
+        seen = table.items_see
+        text_sees = _hardness(table, scores)
+        item_sees = text_sees if seen is table else _hardness(seen, scores)
+        return table.with_sides(text=self._outside(text_sees), item=self._outside(item_sees.T).T)
 
     def _outside(self, hardness: Tensor) -> Tensor:
         count = min(self.k + self.skip, hardness.shape[1])
         if count <= self.skip:
             return torch.ones_like(hardness, dtype=torch.bool)
-        top = hardness.topk(count, dim=1).values
+        top = largest(hardness, count)[0]
         outside = hardness < top[:, -1:]
         return outside | (hardness > top[:, self.skip : self.skip + 1]) if self.skip else outside
 
@@ -55,4 +57,24 @@ class TopK(Treatment):
 def _hardness(table: PairTable, scores: Tensor) -> Tensor:
     hardness = scores if table.margin is None else scores + table.margin.detach()
     hardness = hardness if table.rank_by is None else table.rank_by
-    return hardness.masked_fill(~table.negative, -torch.inf)
+    return torch.where(table.negative, hardness, -torch.inf)
+
+
+def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`values.topk(count, dim=1)`, of a wide or a transposed matrix on a CPU in less time.
+
+    The columns fall into groups of four; those `count` groups whose maxima are largest hold all that is wanted.
+    """
+    rows, columns = values.shape
+    if values.device.type != "cpu" or columns % 4 or columns < 8 * count:
+        top, place = values.topk(count, dim=1)
+        return top, place
+    groups = columns // 4
+    if values.stride(1) == 1:
+        maxima = values.view(rows, 4, groups).amax(1)
+    else:
+        maxima = values.T.view(4, groups, rows).amax(0).T.contiguous()
+    best = largest(maxima, count)[1]
+    members = torch.cat([best + k * groups for k in range(4)], 1)
+    top, place = values.gather(1, members).topk(count, dim=1)
+    return top, members.gather(1, place)

@@ -103,7 +103,8 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 with autocast():
-                    loss = _loss(model, objective, data, evidence, index, state.step / total, where)
+                    last = (state.step + 1) % steps == 0  # what the objective reports is logged once an epoch
+                    loss = _loss(model, objective, data, evidence, index, state.step / total, where, last)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 if settings.clip:
@@ -177,6 +178,7 @@ def _loss(
     index: Tensor,
     progress: float,
     device: torch.device,
+    report: bool,
 ) -> Tensor:
     owner = data.owner[index]
     text_inputs = {name: rows.to(device) for name, rows in data.text_batch(index).items()}
@@ -187,7 +189,11 @@ def _loss(
     known = evidence.batch(index, owner, text, item, device)
     pairs = torch.arange(len(index), device=device)
     extra = model.auxiliary(Step(text_inputs, item_inputs, text, item, pairs, item_extra=item_extra))
-    loss: Tensor = objective(model.scores(text, item), table, known, progress=progress, extra=extra)
+    loss: Tensor
+    if model.factorises and len(model.score_names) == 1:
+        loss = objective.from_embeddings(text, item, table, known, progress=progress, extra=extra, report=report)
+    else:
+        loss = objective(model.scores(text, item), table, known, progress=progress, extra=extra, report=report)
     return loss
 
 
