@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -72,9 +73,15 @@ def moments_table(text: str, moments: Sequence[Moment], captions: Mapping[str, s
     table.add_column("file" if captions is None else "its first caption", overflow="fold")
     for number, moment in enumerate(moments, start=1):
         span = f"{clock(moment.start)} - {clock(moment.end)}" if moment.end > moment.start else ""
-        shown = moment.source if captions is None else captions.get(moment.item, "")
+        shown = _nearby(moment.source) if captions is None else captions.get(moment.item, "")
         table.add_row(str(number), moment.item, span, f"{moment.score:.3f}", shown)
     return table
+
+
+def _nearby(path: str) -> str:
+    """A path as one would type it here: relative if it is below the working directory."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _cell(value: float, interval: Interval) -> str:
