@@ -1,6 +1,7 @@
 import pytest
 
 from matchcut.errors import MatchcutError
+from matchcut.models import MODELS
 from matchcut.training import Recipe
 
 CASES = {
@@ -79,3 +80,11 @@ def test_every_objective_survives_its_own_recipe():
     objective = Recipe.of({"objective": table}).objective()
     again = Recipe.of({"objective": objective.to_recipe()}).objective()
     assert repr(again) == repr(objective)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_names_its_streams(name):
+    recipe = Recipe.of({"model": {"name": name}})
+    assert recipe.text
+    assert recipe.item
+    assert all(isinstance(stream, str) and stream for stream in (*recipe.text, *recipe.item))

@@ -207,3 +207,24 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(collection, recipe_file, mo
 def test_settings_refuse_what_cannot_be(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         TrainingSettings(**bad)
+
+
+def test_a_network_that_reads_words_is_refused_in_one_line(collection, recipe_file):
+    recipe = Recipe.of({"name": "v", "model": {"name": "vsepp", "item": "efficientnet-lite0"}})
+    with pytest.raises(MatchcutError, match=r"reads the stream 'words' .* which `matchcut train` cannot make yet"):
+        train(recipe, collection)
+
+
+NETWORKS = {
+    "multimodal_transformer": {"dim": 8, "heads": 2, "layers": 1, "feed_forward": 8},
+    "vse_infinity": {"tokens": "minilm", "item": "efficientnet-lite0", "dim": 8},
+    "clip_video": {"words": "minilm", "dim": 8},
+    "dmae": {"words": "minilm", "dim": 8},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_on_stored_features_train_and_evaluate(collection, name):
+    table = {"name": name, "model": {"name": name, **NETWORKS[name]}, "training": {"epochs": 1, "batch_size": 8}}
+    train(Recipe.of(table), collection)
+    assert evaluate(collection, name, samples=10).metrics["paired"].text_to_item.queries == 16

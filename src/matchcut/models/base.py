@@ -101,7 +101,13 @@ class RetrievalModel(nn.Module, Generic[TextT, ItemT]):
 
 
 class Config(Protocol):
-    """A network's options: a frozen dataclass with a `build`."""
+    """A network's options: a frozen dataclass that names the streams it reads, with a `build`."""
+
+    @property
+    def text_streams(self) -> tuple[str, ...]: ...
+
+    @property
+    def item_streams(self) -> tuple[str, ...]: ...
 
     def build(self, text_shapes: Shapes, item_shapes: Shapes) -> RetrievalModel[Any, Any]: ...
 

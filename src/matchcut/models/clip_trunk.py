@@ -36,6 +36,16 @@ class TrunkConfig:
     positions: int = 77
     towers: TowersConfig | None = None
 
+    @property
+    def text_streams(self) -> tuple[str, ...]:
+        """Names of the text streams that the network may read."""
+        return (self.sentence, self.words) if self.towers is None else (self.towers.token_ids,)
+
+    @property
+    def item_streams(self) -> tuple[str, ...]:
+        """Names of the item streams that the network reads."""
+        return (self.frames,) if self.towers is None else (self.towers.pixels,)
+
     def __post_init__(self) -> None:
         if self.dim < 0:
             raise ValueError(f"dim must be 0 (no projection) or more, got {self.dim}")

@@ -47,6 +47,16 @@ class LevelsConfig:
     dropout: float = 0.2
     legacy_padding: bool = False
 
+    @property
+    def text_streams(self) -> tuple[str, ...]:
+        """Names of the text streams that the network reads."""
+        return tuple(name for name in (self.words, self.tokens, self.bag_of_words) if name)
+
+    @property
+    def item_streams(self) -> tuple[str, ...]:
+        """Names of the item streams that the network reads."""
+        return (self.frames,)
+
     def __post_init__(self) -> None:
         if not self.words and not self.tokens:
             raise ValueError("the text side needs a stream: words and tokens are both empty")

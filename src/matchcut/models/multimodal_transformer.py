@@ -41,6 +41,16 @@ class MultimodalTransformerConfig:
     missing: Literal["renormalise", "keep"] = "renormalise"
     normalise: Literal["features", "tokens"] = "features"
 
+    @property
+    def text_streams(self) -> tuple[str, ...]:
+        """Names of the text streams that the network reads."""
+        return (self.text,)
+
+    @property
+    def item_streams(self) -> tuple[str, ...]:
+        """Names of the item streams that the network reads."""
+        return (*self.experts, *(name for name in self.times if name))
+
     def __post_init__(self) -> None:
         if not self.experts:
             raise ValueError("experts must name at least one item stream, got none")

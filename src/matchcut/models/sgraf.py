@@ -54,6 +54,16 @@ class SGRAFConfig:
     block: int = 0
     keep: int = 2**28
 
+    @property
+    def text_streams(self) -> tuple[str, ...]:
+        """Names of the text streams that the network reads."""
+        return (self.words,)
+
+    @property
+    def item_streams(self) -> tuple[str, ...]:
+        """Names of the item streams that the network reads."""
+        return (self.item,)
+
     def __post_init__(self) -> None:
         if self.reasoning not in ("sgr", "saf"):
             raise ValueError(f"reasoning must be sgr or saf, got {self.reasoning!r}")

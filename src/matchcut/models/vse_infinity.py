@@ -41,6 +41,16 @@ class VSEInfinityConfig:
     legacy_padding: bool = False
     unused_norm: bool = False
 
+    @property
+    def text_streams(self) -> tuple[str, ...]:
+        """Names of the text streams that the network reads."""
+        return (self.tokens or self.words,)
+
+    @property
+    def item_streams(self) -> tuple[str, ...]:
+        """Names of the item streams that the network reads."""
+        return (self.item,)
+
     def __post_init__(self) -> None:
         for name in ("drop", "drop_text", "change"):
             if not 0 <= getattr(self, name) < 1:

@@ -29,6 +29,16 @@ class VSEPPConfig:
     image: Literal["flatten", "mean"] = "flatten"
     regions: int = 36
 
+    @property
+    def text_streams(self) -> tuple[str, ...]:
+        """Names of the text streams that the network reads."""
+        return (self.words,)
+
+    @property
+    def item_streams(self) -> tuple[str, ...]:
+        """Names of the item streams that the network reads."""
+        return (self.item,)
+
     def __post_init__(self) -> None:
         if self.image not in ("flatten", "mean"):
             raise ValueError(f"image must be flatten or mean, got {self.image!r}")

@@ -40,6 +40,16 @@ class VSRNConfig:
     caption_hidden: int = 512
     longest: int = 60
 
+    @property
+    def text_streams(self) -> tuple[str, ...]:
+        """Names of the text streams that the network reads."""
+        return (self.words,)
+
+    @property
+    def item_streams(self) -> tuple[str, ...]:
+        """Names of the item streams that the network reads."""
+        return (self.item,)
+
     def __post_init__(self) -> None:
         if self.norm_axis not in ("regions", "features"):
             raise ValueError(f"norm_axis must be regions or features, got {self.norm_axis!r}")

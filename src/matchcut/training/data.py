@@ -13,6 +13,14 @@ from matchcut.features import FeatureSet
 from matchcut.models.inputs import Padded
 from matchcut.training.streams import Stream
 
+# Streams that some networks read and no encoder makes.
+NOT_STORED = {
+    "words": "word numbers of a vocabulary",
+    "bow": "word counts of a vocabulary",
+    "clip-token-ids": "token ids for CLIP's text tower",
+    "clip-pixels": "pixels for CLIP's image tower",
+}
+
 
 @dataclass(frozen=True)
 class PairData:
@@ -85,6 +93,11 @@ def load(
 def open_features(collection: Collection, name: str, *, of: str) -> FeatureSet:
     """Open a feature set of a collection and check that it is of captions or of frames."""
     path = collection.root / "features" / name
+    if not path.is_dir() and name in NOT_STORED:
+        raise MatchcutError(
+            f"model: the network reads the stream {name!r} ({NOT_STORED[name]}), which `matchcut train` cannot make "
+            "yet; use the network from Python, or choose one that reads feature sets, such as 'projection'"
+        )
     if not path.is_dir():
         there = sorted(p.name for p in (collection.root / "features").glob("*") if p.is_dir())
         raise MatchcutError(
