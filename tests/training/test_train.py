@@ -113,6 +113,22 @@ def test_another_recipe_under_the_same_name_is_refused(collection, recipe_file):
         train(Recipe.read(recipe_file, overrides=["training.lr=0.1"]), collection)
 
 
+def test_a_run_does_not_go_on_with_other_data(collection, recipe_file):
+    recipe = Recipe.read(recipe_file)
+    with pytest.raises(Killed):
+        train(recipe, collection, progress=kill_after(1))
+    with collection.writing() as writer:
+        writer.put_split({"test": ["train0"]})
+    with pytest.raises(MatchcutError, match="another data: train was '48 captions of 24 items"):
+        train(recipe, collection)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(collection, recipe_file):
+    recipe = Recipe.read(recipe_file, overrides=['objective={terms=[{loss={name="infonce", scale=1e39}}]}'])
+    with pytest.raises(MatchcutError, match="the loss is not finite in epoch 1; try a smaller"):
+        train(recipe, collection)
+
+
 def test_features_of_other_weights_do_not_fit(collection, recipe_file):
     trained = train(Recipe.read(recipe_file), collection)
     shutil.rmtree(collection.root / "features")

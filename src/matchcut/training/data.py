@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -37,6 +38,11 @@ class PairData:
     text: Mapping[str, Stream]
     item: Mapping[str, Stream]
     left_out: int = 0
+
+    def fingerprint(self) -> str:
+        """How many captions and items there are, and a hash of their keys: tells whether the data are the same."""
+        digest = sha256("\n".join([*self.captions, "", *self.items]).encode()).hexdigest()[:12]
+        return f"{len(self.captions)} captions of {len(self.items)} items, {digest}"
 
     def text_batch(self, index: Tensor) -> dict[str, Padded]:
         """The text streams of these captions [M] int64."""

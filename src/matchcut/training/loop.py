@@ -80,7 +80,8 @@ def train(
     optimizer = _optimizer(settings, [*model.parameters(), *objective.parameters()])
     average = {k: v.detach().clone() for k, v in model.state_dict().items()} if settings.average else {}
     state = State(model, objective, optimizer, average)
-    facts = {"recipe": recipe.to_dict(), "features": _features(recipe, collection)}
+    data_facts = {recipe.data.train: data.fingerprint(), recipe.data.val: held_out.fingerprint()}
+    facts = {"recipe": recipe.to_dict(), "features": _features(recipe, collection), "data": data_facts}
     resumed = (folder / LAST).exists() and not again
     if resumed:
         _check_same(folder, facts)
@@ -97,7 +98,6 @@ def train(
             started = time.perf_counter()
             model.train()
             losses: list[Tensor] = []
-            report: dict[str, Any] = {}
             for index in _batches(len(data.captions), batch, seed=settings.seed, epoch=state.epoch):
                 lr = settings.lr * rate(settings, state.step, total)
                 for group in optimizer.param_groups:
@@ -114,7 +114,12 @@ def train(
                 if average:
                     _update(state.average, model, settings.average)
                 losses.append(loss.detach())
-            report = dict(objective.report)
+            mean = float(torch.stack(losses).mean())
+            if not math.isfinite(mean):
+                raise MatchcutError(
+                    f"{folder}: the loss is not finite in epoch {state.epoch + 1}; try a smaller training.lr than "
+                    f"{settings.lr:g}, and look for such numbers in the features; the state before is kept"
+                )
             state.epoch += 1
             score = _validate(state, held_out, where)
             better = score > state.best
@@ -123,9 +128,8 @@ def train(
                 kept = state.average or model.state_dict()
                 checkpoint.write(folder / BEST, checkpoint.named("model", kept), {**facts, "epoch": state.epoch})
             state.seconds += time.perf_counter() - started
-            mean = float(torch.stack(losses).mean())
             record = {"step": state.step, "epoch": state.epoch, "loss": mean, "lr": lr, "val": {"rsum": score}}
-            record |= {"objective": report, "best": better, "seconds": round(state.seconds, 3)}
+            record |= {"objective": objective.report, "best": better, "seconds": round(state.seconds, 3)}
             log.write(record)
             state.save(folder / LAST, facts)
             if progress is not None:
@@ -247,7 +251,7 @@ def _features(recipe: Recipe, collection: Collection) -> dict[str, dict[str, Any
 
 def _check_same(folder: Path, facts: Mapping[str, Any]) -> None:
     _, stored = checkpoint.read(folder / LAST)
-    for section in ("recipe", "features"):
+    for section in ("recipe", "features", "data"):
         if stored[section] != facts[section]:
             raise MatchcutError(
                 f"{folder}: holds a run with another {section}: {_difference(stored[section], facts[section])}; "
