@@ -18,7 +18,7 @@ COMMANDS = {
     "info": ("matchcut.cli.info:info", "Show what a collection holds."),
     "audit": ("matchcut.cli.audit:audit", "Find captions that are true of other items than their own."),
     "train": ("matchcut.cli.train:train", "Train one model."),
-    "evaluate": ("matchcut.cli.evaluate:evaluate", "Measure models on a split, with intervals."),
+    "evaluate": ("matchcut.cli.evaluate:evaluate", "Measure models on a split, or run files, with intervals."),
     "fuse": ("matchcut.cli.fuse:fuse", "Combine many models' rankings into one."),
     "search": ("matchcut.cli.search:search", "Find moments that a sentence describes."),
 }
