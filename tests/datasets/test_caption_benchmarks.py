@@ -17,7 +17,7 @@ DATA = Path(os.environ.get("MATCHCUT_DATA", Path(__file__).parents[3] / "shared"
 
 
 def gz(*lines):
-    return gzip.compress("".join(f"{line}\n" for line in lines).encode())
+    return gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
 
 
 def didemo(key, text):
