@@ -23,6 +23,9 @@ CASES = {
         r"treatments\[0\]: evidence: missing"
     ),
     '[[objective.terms]]\nloss = {name = "hinge"}\nweight = "high"\n': r"weight: expected a number or a ramp",
+    '[[objective.terms]]\nloss = {name = "hinge"}\nexperts = [{treatment = []}]\n': (
+        r"experts\[0\]: treatment: unknown key"
+    ),
     "[training\n": "not a TOML file",
     'name = "../x"\n': "name: expected a plain name",
     'base = "none.toml"\n': r"none\.toml: cannot be read",

@@ -156,6 +156,11 @@ def test_items_without_features_are_left_out_and_counted(collection, recipe_file
     assert train(Recipe.read(recipe_file), collection).left_out == 2  # the item and its caption
 
 
+def test_a_name_is_no_path(collection, recipe_file):
+    with pytest.raises(MatchcutError, match="--name: expected a plain name"):
+        train(Recipe.read(recipe_file), collection, name="../elsewhere")
+
+
 def test_a_missing_part(collection, recipe_file):
     with pytest.raises(MatchcutError, match=r"no items in part 'dev'.*test, train, val"):
         train(Recipe.read(recipe_file, overrides=["data.val=dev"]), collection)

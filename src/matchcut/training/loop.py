@@ -24,7 +24,7 @@ from matchcut.training.data import PairData, load, open_features
 from matchcut.training.encode import score_split
 from matchcut.training.evidence import TrainingEvidence
 from matchcut.training.log import RunLog
-from matchcut.training.recipe import Recipe
+from matchcut.training.recipe import Recipe, plain_name
 from matchcut.training.settings import TrainingSettings
 
 Progress = Callable[[dict[str, Any]], None]
@@ -69,7 +69,7 @@ def train(
     """
     settings = recipe.training
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    folder = collection.root / "models" / (name or recipe.name)
+    folder = collection.root / "models" / plain_name(name or recipe.name, where="--name")
     data = _load(recipe, collection, recipe.data.train)
     held_out = _load(recipe, collection, recipe.data.val)
     evidence = TrainingEvidence.load(collection, data, recipe.evidence())

@@ -51,10 +51,7 @@ def _term(table: Any, where: str) -> Term:
         raise MatchcutError(f"{where}: loss: expected a table such as {{name = 'hinge', margin = 0.2}}")
     kind, options = pick(LOSSES, table["loss"], where=f"{where}: loss")
     loss = decode(kind, options, where=f"{where}: loss")
-    experts = [
-        Expert(_treatments(expert, f"{where}: experts[{i}]"), weight=_weight(expert.get("weight", 1.0), where))
-        for i, expert in enumerate(table.get("experts", []))
-    ]
+    experts = [_expert(expert, f"{where}: experts[{i}]") for i, expert in enumerate(table.get("experts", []))]
     return _made(  # type: ignore[no-any-return]
         where,
         Term,
@@ -65,6 +62,13 @@ def _term(table: Any, where: str) -> Term:
         label=table.get("label"),
         experts=experts,
     )
+
+
+def _expert(table: Any, where: str) -> Expert:
+    if not isinstance(table, Mapping):
+        raise MatchcutError(f"{where}: expected a table with treatments and a weight, got {table!r}")
+    _only(table, ("treatments", "weight"), where)
+    return Expert(_treatments(table, where), weight=_weight(table.get("weight", 1.0), f"{where}: weight"))
 
 
 def _treatments(table: Mapping[str, Any], where: str) -> list[Treatment]:

@@ -49,9 +49,7 @@ class Recipe:
         for key in table:
             if key not in SECTIONS:
                 raise MatchcutError(f"{source}: {key}: unknown section; known are {', '.join(SECTIONS)}")
-        name = table.get("name", "model")
-        if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
-            raise MatchcutError(f"{source}: name: expected a plain name for the model's folder, got {name!r}")
+        name = plain_name(table.get("name", "model"), where=f"{source}: name")
         model = _section(table, "model", source)
         model.setdefault("name", "projection")
         _, options = pick(MODELS, model, where=f"{source}: model")
@@ -102,6 +100,13 @@ class Recipe:
         import tomli_w
 
         return tomli_w.dumps(_without_none(self.to_dict()))
+
+
+def plain_name(name: Any, *, where: str) -> str:
+    """The name of a model's folder, if it is one."""
+    if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
+        raise MatchcutError(f"{where}: expected a plain name for the model's folder, got {name!r}")
+    return name
 
 
 def _section(table: dict[str, Any], name: str, source: str) -> dict[str, Any]:
