@@ -229,3 +229,14 @@ def test_killed_within_a_transaction(filled):
     assert process.exitcode == 9
     again = Collection.open(filled.root)
     assert (again.items(), again.shots(), again.captions()) == before
+
+
+def test_shots_without_frames_are_the_same_otherwise(tmp_path):
+    collection = Collection.create(tmp_path / "c")
+    with collection.writing() as writer:
+        shots = [Shot(0.0, 1.0, (Frame(0.0), Frame(0.5)), thumb="t.jpg"), Shot(1.0, 2.0, ())]
+        writer.put_item(Item(key="a", kind="video", source="a.mp4"), shots)
+        writer.put_split({"train": ["a"]})
+    full, bare = collection.shots(), collection.shots(split="train", frames=False)
+    assert [len(shot.frames) for shot in full] == [2, 0]
+    assert bare == [replace(shot, frames=()) for shot in full]

@@ -56,7 +56,7 @@ class Searcher:
         self.collection = collection
         self._trained = TrainedModel.open(collection, model, which=which)
         self._network = self._trained.network
-        self._shots = {shot.key: shot for shot in collection.shots()}
+        self._shots = {shot.key: shot for shot in collection.shots(frames=False)}
         self._sources = {item.key: item.source for item in collection.items()}
         self._trained.check_fits(collection, of="frames")
         self._encoders = {name: for_manifest(self._trained.features[name]) for name in self._trained.recipe.text}

@@ -72,7 +72,7 @@ def load(
     text_sets = {name: open_features(collection, name, of="captions") for name in text}
     item_sets = {name: open_features(collection, name, of="frames") for name in item}
     shots: dict[str, list[str]] = {key: [] for key in items}
-    for shot in collection.shots(split=part, scheme=scheme):
+    for shot in collection.shots(split=part, scheme=scheme, frames=False):
         shots[shot.item].append(shot.key)
 
     stored_shots = [set(features.ids) for features in item_sets.values()]

@@ -70,7 +70,7 @@ class TrainingEvidence:
             self.text[name] = _means(*features.take(data.captions))
             return
         shots: dict[str, list[str]] = {key: [] for key in data.items}
-        for shot in collection.shots():
+        for shot in collection.shots(frames=False):
             if shot.item in shots:
                 shots[shot.item].append(shot.key)
         means = [_means(*features.take(keys)).mean(0) for keys in shots.values()]
