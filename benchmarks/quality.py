@@ -184,14 +184,15 @@ def markdown(runs: list[Run], done: Mapping[str, dict[str, Any]]) -> str:
             text = f"{mean(values):.1f} ± {stdev(values) if len(values) > 1 else 0:.1f}"
             cells.append(f"**{text}**" if mean(values) == best[measure_name] else text)
         val = mean(record["val"] for record in records)
-        left_out = 100 * mean(record["left_out"] for record in records)
+        left_out = 100 * max(0.0, mean(record["left_out"] for record in records))  # some treatments add negatives
         seconds = mean(record["seconds"] for record in records)
         lines.append(f"| {row} | {' | '.join(cells)} | {val:.1f} | {left_out:.1f}% | {seconds:.0f} |")
     seeds = len(next(iter(rows.values())))
     lines.append("")
     lines.append(
         f"{seeds} seeds, mean ± standard deviation, on the test part; the best mean of a column in bold, whether or "
-        "not it stands out of the noise. s: seconds from cached features to a trained model, one thread."
+        "not it stands out of the noise. s: seconds from cached features to a trained model, one thread, on "
+        "a machine that did other work too."
     )
     return "\n".join(lines)
 
