@@ -6,16 +6,22 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from matchcut.collection import Collection
 from matchcut.encoders.svd import COMPONENTS, svd_vectors
 from matchcut.errors import MatchcutError
 from matchcut.features import FeatureSet, FeatureWriter, Manifest
 from matchcut.negatives import Evidence
-from matchcut.training.data import PairData
+from matchcut.negatives.evidence import Vectors
+from matchcut.training.data import PairData, load
+from matchcut.training.encode import encode_items, encode_texts
+from matchcut.training.evidence_sources import CaptionsOfItems, Judged, Teacher
+from matchcut.training.trained_model import TrainedModel
 
 OWN = "own"  # the network's own embeddings of the batch
 SVD = "svd"  # TF-IDF and SVD of the training captions
+ALL, MODEL, JUDGED = "all:", "model:", "judged:"  # all captions of an item; trained models; human judgments
 
 
 @dataclass(frozen=True)
@@ -25,20 +31,48 @@ class TrainingEvidence:
     text: dict[str, Tensor] = field(default_factory=dict)
     item: dict[str, Tensor] = field(default_factory=dict)
     own: bool = False
+    all_captions: dict[str, Tensor] = field(default_factory=dict)  # unit vectors of captions, to compare with all
+    scores: dict[str, Teacher | Judged] = field(default_factory=dict)
+    captions_of: CaptionsOfItems | None = None
 
     @classmethod
-    def load(cls, collection: Collection, data: PairData, names: list[str]) -> "TrainingEvidence":
+    def load(
+        cls,
+        collection: Collection,
+        data: PairData,
+        names: list[str],
+        *,
+        part: str = "train",
+        scheme: str = "default",
+    ) -> "TrainingEvidence":
         """Find what the names stand for.
 
-        A name is that of a feature set of captions or of frames (an item is then the mean of its rows), `own`, or
-        `svd`, which is computed once and kept as a feature set.
+            NAME           a feature set of captions, or of frames: an item is then the mean of its rows
+            svd            TF-IDF and SVD of the training captions, computed once and kept as a feature set
+            own            the network's own embeddings of the batch
+            all:NAME       the vectors of captions, each compared with all captions of an item, not with one
+            model:A+B      scores of trained models of the collection, or folders: of several their mean
+            judged:SOURCE  human judgments; a pair without one counts 0
+
+        Args:
+            part, scheme: of the split, what `data` is.
 
         Raises:
-            MatchcutError: if there is no such feature set, or it lacks a caption or an item.
+            MatchcutError: if there is no such feature set, model or judgments, or it lacks a caption or an item.
         """
-        found = cls(own=OWN in names)
+        found = cls(own=OWN in names, captions_of=CaptionsOfItems.of(data.owner, len(data.items)))
         for name in names:
-            if name in data.text:
+            if name.startswith(ALL):
+                vectors = cls.load(collection, data, [name.removeprefix(ALL)]).text
+                if not vectors:
+                    raise MatchcutError(f"evidence {name!r}: {name.removeprefix(ALL)!r} are not vectors of captions")
+                found.all_captions[name] = functional.normalize(next(iter(vectors.values())), dim=1)
+            elif name.startswith(JUDGED):
+                found.scores[name] = Judged.load(collection, data, name.removeprefix(JUDGED))
+            elif name.startswith(MODEL):
+                models = name.removeprefix(MODEL).split("+")
+                found.scores[name] = Teacher.mean([_embed(collection, model, data, part, scheme) for model in models])
+            elif name in data.text:
                 found.text[name] = data.text[name].mean()
             elif name in data.item:
                 found.item[name] = data.item[name].mean()
@@ -54,7 +88,14 @@ class TrainingEvidence:
             if not isinstance(text, Tensor) or not isinstance(item, Tensor):
                 raise MatchcutError(f"evidence {OWN!r} needs a network with one vector a text and an item")
             texts[OWN], items[OWN] = text, item
-        return Evidence(text=texts, item=items)
+        item_texts: dict[str, Vectors] = {}
+        if self.all_captions and self.captions_of is not None:
+            captions, lengths = self.captions_of.of_items(owner)
+            for name, vectors in self.all_captions.items():
+                texts[name] = vectors[index].to(device)
+                item_texts[name] = vectors[captions].to(device), lengths.to(device)
+        scores = {name: source.batch(index, owner).to(device) for name, source in self.scores.items()}
+        return Evidence(text=texts, item=items, item_text=item_texts, scores=scores)
 
     def _read(self, collection: Collection, data: PairData, name: str) -> None:
         path = collection.root / "features" / name
@@ -75,6 +116,25 @@ class TrainingEvidence:
                 shots[shot.item].append(shot.key)
         means = [_means(*features.take(keys)).mean(0) for keys in shots.values()]
         self.item[name] = torch.stack(means)
+
+
+def _embed(collection: Collection, name: str, data: PairData, part: str, scheme: str) -> tuple[Tensor, Tensor]:
+    """Embeddings of these captions and items by a trained model."""
+    trained = TrainedModel.open(collection, name)
+    recipe = trained.recipe
+    if not trained.network.factorises:
+        raise MatchcutError(f"evidence {MODEL + name!r}: {recipe.model_name} has no single vector a text and an item")
+    for of in ("captions", "frames"):
+        trained.check_fits(collection, of=of)
+    own = load(collection, part=part, scheme=scheme, text=recipe.text, item=recipe.item)
+    caption, item = ({key: i for i, key in enumerate(keys)} for keys in (own.captions, own.items))
+    lacking = [key for key in data.captions if key not in caption] + [key for key in data.items if key not in item]
+    if lacking:
+        raise MatchcutError(f"evidence {MODEL + name!r}: that model's features lack {lacking[0]!r}")
+    text, items = encode_texts(trained.network, own), encode_items(trained.network, own)
+    assert isinstance(text, Tensor)
+    assert isinstance(items, Tensor)
+    return text[[caption[key] for key in data.captions]], items[[item[key] for key in data.items]]
 
 
 def _make_svd(collection: Collection, data: PairData) -> None:
