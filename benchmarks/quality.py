@@ -80,14 +80,22 @@ def main(
     runs = list(plan(chosen, datasets, seeds))
     todo = list({run.key: run for run in runs if run.key not in done}.values())
     print(f"{len(runs)} runs, {len(todo)} to do", flush=True)
+    failed: list[Run] = []
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, open(log, "a") as file:
         futures = {pool.submit(measure, run, work): run for run in todo}
         for count, future in enumerate(as_completed(futures), start=1):
-            run, record = futures[future], future.result()
+            run = futures[future]
+            if future.exception() is not None:
+                sys.stderr.write(f"{run.dataset} {run.row}: {future.exception()}\n")
+                failed.append(run)
+                continue
+            record = future.result()
             done[run.key] = record
             file.write(json.dumps(record) + "\n")
             file.flush()
             print(f"{count}/{len(todo)} {run.dataset} {run.row}: {short(record)}", flush=True)
+    if failed:
+        sys.exit(f"{len(failed)} runs failed; the tables were not written")
     for name in chosen:
         for dataset in datasets:
             text = markdown([run for run in runs if (run.table, run.dataset) == (name, dataset)], done)
