@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 
@@ -56,8 +56,9 @@ def _check_keys(kind: type, table: Mapping[str, Any], where: str, parent: str) -
             near = get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise MatchcutError(f"{where}: {parent}{key}: unknown key; {hint}Known keys: {', '.join(known)}")
-        if is_dataclass(hints[key]) and isinstance(value, Mapping):
-            _check_keys(hints[key], value, where, f"{parent}{key}.")
+        inner = [hint for hint in (hints[key], *get_args(hints[key])) if is_dataclass(hint)]
+        if inner and isinstance(value, Mapping):
+            _check_keys(cast(type, inner[0]), value, where, f"{parent}{key}.")
     for name, field in known.items():
         if name not in table and _required(field):
             raise MatchcutError(f"{where}: {parent}{name}: missing; it has no default")
@@ -109,12 +110,26 @@ def read_toml(path: Path, *, overrides: Sequence[str] = ()) -> dict[str, Any]:
         MatchcutError: if a file is missing, is not TOML, builds on itself, or an override is not "key=value".
     """
     table = _with_bases(path, ())
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key.strip():
-            raise MatchcutError(f"--set {override}: expected KEY=VALUE, such as training.lr=1e-4")
-        _put(table, key.strip(), _value(text.strip()))
+    override(table, overrides)
     return table
+
+
+def override(table: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Put values given as "key.key=value" into a table, in place; one that is not TOML is text.
+
+    >>> table = {"a": {"b": 1}}
+    >>> override(table, ["a.b=2", "a.c=x"])
+    >>> table
+    {'a': {'b': 2, 'c': 'x'}}
+
+    Raises:
+        MatchcutError: if one is not "key=value", or goes through what is no table.
+    """
+    for given in overrides:
+        key, equals, text = given.partition("=")
+        if not equals or not key.strip():
+            raise MatchcutError(f"--set {given}: expected KEY=VALUE, such as training.lr=1e-4")
+        _put(table, key.strip(), _value(text.strip()))
 
 
 def _with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

@@ -86,3 +86,49 @@ def test_the_command_prints_json_and_a_table(films, capsys):
     assert "10 shots searched" in out
     assert main(["evaluate", str(films.root), "--model", "m"]) == 0
     assert "exact relevance" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def films_with_two_models(films):
+    """A network without an index beside the one with an index."""
+    table = {
+        "name": "tokens",
+        "model": {"name": "clip_video", "interaction": "ti", "words": "minilm", "dim": 16},
+        "training": {"epochs": 1, "batch_size": 6},
+    }
+    train(Recipe.of(table), films)
+    return films
+
+
+def test_the_best_shots_of_a_first_model_are_ranked_anew(films_with_two_models):
+    films, query = films_with_two_models, "a red circle"
+    whole = Searcher(films, "tokens").search(query, k=10)
+    first = [moment.shot for moment in Searcher(films, "m").search(query, k=4)]
+    found = Searcher(films, "tokens", first="m", candidates=4).search(query, k=3)
+    assert [m.shot for m in found] == [m.shot for m in whole if m.shot in first][:3]
+    assert [m.score for m in found] == pytest.approx([m.score for m in whole if m.shot in first][:3], abs=1e-5)
+    everything = Searcher(films, "tokens", first="m", candidates=10).search(query, k=10, group="item")
+    assert [m.shot for m in everything] == [m.shot for m in whole]
+
+
+def test_a_first_model_must_have_an_index_and_the_second_none(films_with_two_models):
+    films = films_with_two_models
+    with pytest.raises(MatchcutError, match="--first tokens: clip_video has no index"):
+        Searcher(films, "tokens", first="tokens")
+    with pytest.raises(MatchcutError, match="model 'm' has an index"):
+        Searcher(films, "m", first="m")
+    with pytest.raises(MatchcutError, match="--candidates must be at least 1, got 0"):
+        Searcher(films, "tokens", first="m", candidates=0)
+
+
+def test_a_typed_query_for_networks_on_words(films):
+    table = {
+        "name": "words",
+        "model": {"name": "dual_encoding", "word_dim": 4, "item_hidden": 4, "text_hidden": 4, "filters": 2, "dim": 8},
+        "data": {"vocabulary_threshold": 1},
+        "training": {"epochs": 1, "batch_size": 6},
+    }
+    train(Recipe.of(table), films)
+    searcher = Searcher(films, "words")
+    assert len(searcher.search("A RED circle, and words that no caption has", k=10)) == 10
+    assert len(searcher.search("?", k=10)) == 10

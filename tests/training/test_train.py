@@ -230,9 +230,9 @@ def test_settings_refuse_what_cannot_be(bad):
         TrainingSettings(**bad)
 
 
-def test_a_network_that_reads_words_is_refused_in_one_line(collection, recipe_file):
+def test_items_of_another_shape_than_the_network_takes_are_refused_in_one_line(collection, recipe_file):
     recipe = Recipe.of({"name": "v", "model": {"name": "vsepp", "item": "efficientnet-lite0"}})
-    with pytest.raises(MatchcutError, match=r"reads the stream 'words' .* which `matchcut train` cannot make yet"):
+    with pytest.raises(MatchcutError, match="model: flattening needs 36 regions an item, got 3"):
         train(recipe, collection)
 
 

@@ -12,6 +12,8 @@ def search(
     model: str,
     top: int = 10,
     group: Literal["shot", "item"] = "shot",
+    first: str | None = None,
+    candidates: int = 200,
     json: bool = False,
 ) -> None:
     """Find moments that a sentence describes.
@@ -22,6 +24,8 @@ def search(
         model: Name of a model of the collection, or the folder of one that was trained on another.
         top: How many results.
         group: Every shot, or the best shot of each item only.
+        first: A faster model whose best shots MODEL ranks anew; for networks that have no index and score every shot.
+        candidates: How many shots of the first model are ranked anew.
         json: Print JSON instead of a table.
     """
     from json import dumps
@@ -33,7 +37,7 @@ def search(
     from matchcut.collection import Collection
     from matchcut.search import Searcher
 
-    searcher = Searcher(Collection.open(collection), model)
+    searcher = Searcher(Collection.open(collection), model, first=first, candidates=candidates)
     started = perf_counter()
     moments = searcher.search(text, k=top, group=group)
     seconds = perf_counter() - started

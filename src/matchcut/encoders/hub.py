@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,13 @@ def load_image_processor(source: str, *, offline: bool = False) -> Any:
     return _load(AutoImageProcessor, source, offline, backend="pil")
 
 
+def load_config(source: str, *, offline: bool = False) -> Any:
+    """The configuration of a checkpoint. Arguments and errors as `load_model`."""
+    from transformers import AutoConfig
+
+    return _load(AutoConfig, source, offline)
+
+
 def folder_name(source: str) -> str:
     """The last part of a source, fit for a folder name.
 
@@ -62,18 +71,30 @@ def settled(source: str) -> str:
     return str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_dir() else source
 
 
-def _load(kind: Any, source: str, offline: bool, **options: Any) -> Any:
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no remarks of transformers."""
     from transformers.utils import logging as transformers_logging
 
     logging: Any = transformers_logging  # its functions have no types
-    local = Path(source).is_dir()
-    if not local and (source.startswith((".", "/", "~")) or source.count("/") > 1):
-        raise MatchcutError(f"{source}: no such folder")
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.ERROR)
     logging.disable_progress_bar()
     try:
-        return kind.from_pretrained(source, local_files_only=offline or local, **options)
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
+
+
+def _load(kind: Any, source: str, offline: bool, **options: Any) -> Any:
+    local = Path(source).is_dir()
+    if not local and (source.startswith((".", "/", "~")) or source.count("/") > 1):
+        raise MatchcutError(f"{source}: no such folder")
+    try:
+        with quiet():
+            return kind.from_pretrained(source, local_files_only=offline or local, **options)
     except (
         OSError,
         ValueError,
@@ -91,7 +112,3 @@ def _load(kind: Any, source: str, offline: bool, **options: Any) -> Any:
             f"{source}: not in the local cache and not to be had from the hub; {hint}"
             f"give the path of a local folder ({reason})"
         ) from error
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()

@@ -1,6 +1,7 @@
 """CLIP's text and image encoders as trainable parts of a network."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ class TowersConfig:
 
     path: a name on the Hugging Face hub or a local folder. token_ids: text stream of token ids, ending with the
     end-of-text token. pixels: item stream of frames [3, H, W], prepared as CLIP wants them. trained: or frozen.
+    start: "random" makes the architecture of `path` without its weights, to be filled or trained from nothing.
     patches: how many patches of a frame `TokenSelection` keeps behind its class token; 3 in TS2-Net, 0 turns it off.
     """
 
@@ -24,7 +26,29 @@ class TowersConfig:
     token_ids: str = "clip-token-ids"
     pixels: str = "clip-pixels"
     trained: bool = True
+    start: Literal["pretrained", "random"] = "pretrained"
     patches: int = 0
+
+    def __post_init__(self) -> None:
+        if self.start not in ("pretrained", "random"):
+            raise ValueError(f"start must be pretrained or random, got {self.start!r}")
+
+
+PATCH = {"openai/clip-vit-base-patch32": 32, "openai/clip-vit-base-patch16": 16}
+"""Checkpoints whose architecture is known without a look at the hub: that of `CLIPConfig`, with this patch size."""
+
+
+def architecture(path: str) -> Any:
+    """The transformers `CLIPConfig` of a checkpoint.
+
+    >>> architecture("openai/clip-vit-base-patch16").vision_config.patch_size
+    16
+    """
+    from transformers import CLIPConfig
+
+    if path in PATCH:
+        return CLIPConfig(vision_config={"patch_size": PATCH[path]})
+    return CLIPConfig.from_pretrained(path)
 
 
 class ClipTowers(nn.Module):
@@ -39,7 +63,10 @@ class ClipTowers(nn.Module):
         super().__init__()
         from transformers import CLIPModel
 
-        self.clip = CLIPModel.from_pretrained(config.path)
+        if config.start == "random":
+            self.clip = CLIPModel(architecture(config.path))
+        else:
+            self.clip = CLIPModel.from_pretrained(config.path)
         self.clip.requires_grad_(config.trained)
         self.clip.logit_scale.requires_grad_(False)  # the loss has its own temperature
         self.config = config

@@ -34,7 +34,7 @@ class DMAEConfig(TrunkConfig):
     interaction: "ti" and "wti" compare the sentence with the frames; "att_ti" and "att_wti" add the words. In the
     "wti" ones what a token counts is learned, by a linear layer (weight_depth 1) or an MLP (2, 3).
     salience: text stream of one number a word token, 2 for salient words and 1 for others: textual attention; none
-    turns it off. visual_attention: share of the nearest other frame's score; 0 turns it off.
+    or "" turns it off. visual_attention: share of the nearest other frame's score; 0 turns it off.
     partners: options of TPM-CL, which adds the auxiliary loss "partial_order".
     padding_scores_zero: let padding take part in a max with score 0, as in the released code.
     unit_after_transformer: scale frames to unit length after the temporal transformer too; not in the released code.
@@ -47,6 +47,11 @@ class DMAEConfig(TrunkConfig):
     partners: PartnersConfig | None = None
     padding_scores_zero: bool = False
     unit_after_transformer: bool = True
+
+    @property
+    def text_streams(self) -> tuple[str, ...]:
+        """Names of the text streams that the network reads."""
+        return (*super().text_streams, *([self.salience] if self.salience else []))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,7 +129,7 @@ class DMAE(RetrievalModel[DualText, AttendedFrames]):
         self.config = config
         self.trunk = ClipTrunk(config, text_shapes, item_shapes, reads="both")
         width = self.trunk.width
-        if config.salience is not None:
+        if config.salience:
             stream_shape(text_shapes, config.salience, "text")
         self.word_weights: TokenWeights | None = None
         self.frame_weights: TokenWeights | None = None
@@ -150,7 +155,7 @@ class DMAE(RetrievalModel[DualText, AttendedFrames]):
         sentence, words = self.trunk.text(inputs)
         words = unit(words)
         salience = words.mask.to(words.values.dtype)
-        if self.config.salience is not None:
+        if self.config.salience:
             salience = salience * inputs[self.config.salience].values.reshape(words.mask.shape)
         if self.word_weights is None:
             weights = salience / salience.sum(1, keepdim=True)

@@ -37,7 +37,9 @@ class TemporalAttention(nn.Module):
         self.hidden, self.weigh = xavier_linear(width, width), xavier_linear(width, 1)
 
     def forward(self, states: Padded) -> Padded:
-        scores: Tensor = self.weigh(self.hidden(states.values).tanh())
+        found: Tensor = self.weigh(self.hidden(states.values[states.mask]).tanh())  # padding costs nothing
+        scores = found.new_zeros(*states.mask.shape, 1)
+        scores[states.mask] = found
         if self.how == "softmax_time":
             weights = scores.masked_fill(~states.mask[..., None], -torch.inf).softmax(1)
         elif self.how == "identity":
@@ -50,9 +52,10 @@ class TemporalAttention(nn.Module):
 class ConvolutionLevel(nn.Module):
     """Convolutions over time with several kernel lengths, ReLU, and the maximum over time.
 
-    For kernel k the sequence gets k - 1 zeros at both ends, so n steps give n + k - 1 responses. Responses that lie
-    wholly in the batch's padding are left out of the maximum, unless `legacy_padding`: public code keeps them, and a
-    sequence that is not the longest of its batch then never falls below ReLU(bias).
+    For kernel k the sequence gets k - 1 zeros at both ends, so n steps give n + k - 1 responses. Sequences lie one
+    after the other with those zeros between them, so that padding costs nothing. With `legacy_padding` the
+    convolutions run over the batch's padding and responses that lie wholly in it take part in the maximum, as in public
+    code; a sequence that is not the longest of its batch then never falls below ReLU(bias).
 
     states: [N, L, width], zero beyond each length. Returns [N, filters * number of kernels].
     """
@@ -65,16 +68,25 @@ class ConvolutionLevel(nn.Module):
         self.legacy_padding = legacy_padding
 
     def forward(self, states: Padded) -> Tensor:
-        x = states.values.transpose(1, 2)
-        return torch.cat([self._peak(conv(x).relu(), states) for conv in self.convs], 1)
+        if self.legacy_padding:
+            x = states.values.transpose(1, 2)
+            return torch.cat([conv(x).relu().amax(2) for conv in self.convs], 1)
+        x = states.values[states.mask]
+        return torch.cat([_peak(conv, x, states.lengths) for conv in self.convs if isinstance(conv, nn.Conv1d)], 1)
 
-    def _peak(self, responses: Tensor, states: Padded) -> Tensor:
-        if not self.legacy_padding:
-            tail = responses.shape[2] - states.values.shape[1]
-            step = torch.arange(responses.shape[2], device=responses.device)
-            # Zero never wins over a response, as those are at least zero.
-            responses = responses.masked_fill((step >= states.lengths[:, None] + tail)[:, None], 0)
-        return responses.amax(2)
+
+def _peak(conv: nn.Conv1d, x: Tensor, lengths: Tensor) -> Tensor:
+    """The largest response of each sequence, at least 0, [N, filters]; x: steps of all sequences, [sum of n, width]."""
+    gap = conv.kernel_size[0] - 1
+    total = len(x) + gap * len(lengths)
+    owner = torch.arange(len(lengths), device=x.device).repeat_interleave(lengths, output_size=len(x))
+    places = torch.arange(len(x), device=x.device) + gap * (owner + 1)
+    spread = x.new_zeros(total + gap, x.shape[1]).index_copy(0, places, x)
+    assert conv.bias is not None
+    responses: Tensor = conv.bias
+    for step in range(gap + 1):
+        responses = torch.addmm(responses, spread[step : step + total], conv.weight[:, :, step].T)
+    return torch.segment_reduce(responses, "max", lengths=lengths + gap, axis=0).relu()
 
 
 class MultiLevel(nn.Module):

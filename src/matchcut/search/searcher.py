@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from matchcut.collection import Collection
 from matchcut.encoders import for_manifest
 from matchcut.errors import MatchcutError
-from matchcut.models.base import Rows, concat, score_all
+from matchcut.models.base import score_all
 from matchcut.models.inputs import Padded
 from matchcut.search.index import ExactIndex
-from matchcut.training.data import open_features
-from matchcut.training.streams import Stream
+from matchcut.search.shots import Shots
+from matchcut.training.text_streams import stored_text
 from matchcut.training.trained_model import TrainedModel
 
 
@@ -40,36 +39,58 @@ class Searcher:
     """Searches the shots of a collection with one of its models.
 
     The shots' vectors are computed once and kept in `COLLECTION/index/MODEL`; they are computed again when the model
-    or the features have changed.
+    or the features have changed. A network whose score is no product of two vectors has no such index: it scores all
+    shots, which is slow for many, or ranks anew the best shots of a first model that has one.
     """
 
-    def __init__(self, collection: Collection, model: str, *, which: str = "best") -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        model: str,
+        *,
+        which: str = "best",
+        first: str | None = None,
+        candidates: int = 200,
+    ) -> None:
         """Open a model and its index.
 
         Args:
             model: name of a model of the collection, or the folder of one that was trained on another collection.
             which: "best" or "last" weights.
+            first: a model with an index, whose best shots `model` ranks anew. A shot that is not among them is not
+                found.
+            candidates: how many shots of the first model are ranked anew.
 
         Raises:
-            MatchcutError: if there is no such model, or its features do not fit.
+            MatchcutError: if there is no such model, its features do not fit, or a model with an index is to rank the
+                shots of another.
         """
         self.collection = collection
         self._trained = TrainedModel.open(collection, model, which=which)
         self._network = self._trained.network
-        self._shots = {shot.key: shot for shot in collection.shots(frames=False)}
-        self._sources = {item.key: item.source for item in collection.items()}
-        self._trained.check_fits(collection, of="frames")
-        self._encoders = {name: for_manifest(self._trained.features[name]) for name in self._trained.recipe.text}
+        self._shots = Shots(collection, self._trained)
+        self._encoders = {
+            name: for_manifest(self._trained.features[name]) for name in stored_text(self._trained.recipe)
+        }
+        self._first: Searcher | None = None
         self._rows: Any = None
-        if self._network.factorises:
+        if first is not None:
+            self._first, self._candidates = self._open_first(first, candidates), candidates
+            self._index = _unscored(self._shots.keys)
+        elif self._network.factorises:
             self._index = self._vectors(f"{self._trained.name}-{which}")
         else:
-            ids, self._rows = self._encode_shots()
-            self._index = ExactIndex(ids, np.zeros((len(ids), 0), np.float32))
+            keys, self._rows = self._shots.encode(self._shots.keys)
+            self._index = _unscored(keys)
 
     def __len__(self) -> int:
         """Number of shots that can be found."""
         return len(self._index.ids)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Why the frames of shots could not be read, for networks that read frames."""
+        return self._shots.unreadable
 
     @torch.no_grad()
     def search(self, text: str, *, k: int = 10, group: Literal["shot", "item"] = "shot") -> list[Moment]:
@@ -82,67 +103,68 @@ class Searcher:
             raise MatchcutError("the query is empty; describe what to look for in a sentence")
         if k < 1:
             raise MatchcutError(f"--top must be at least 1, got {k}")
-        query = self._network.encode_text(self._inputs([text]))
-        if isinstance(query, torch.Tensor) and self._rows is None:
-            scores = self._index.vectors @ query[0].float().numpy()
-        else:
-            scores = score_all(self._network, query, self._rows)[0].numpy()
+        index, scores = self._scores(text, k)
         if group == "shot":
-            return [self._moment(key, score) for key, score in self._index.best(scores, k=k)]
+            return [self._moment(key, score) for key, score in index.best(scores, k=k)]
         best: dict[str, Moment] = {}
         wanted = k
         while True:  # an item's shots may fill the head of the list: look further until k items are found
-            for key, score in self._index.best(scores, k=wanted):
+            for key, score in index.best(scores, k=wanted):
                 moment = self._moment(key, score)
                 best.setdefault(moment.item, moment)
-            if len(best) >= k or wanted >= len(self):
+            if len(best) >= k or wanted >= len(index.ids):
                 return list(best.values())[:k]
             wanted *= 4
 
+    def _scores(self, text: str, k: int) -> tuple[ExactIndex, NDArray[np.float32]]:
+        """The shots that come into question, and their scores."""
+        query = self._network.encode_text(self._inputs([text]))
+        if self._first is not None:
+            known = set(self._index.ids)
+            found = [m.shot for m in self._first.search(text, k=max(k, self._candidates)) if m.shot in known]
+            if not found:
+                return _unscored([]), np.zeros(0, np.float32)
+            keys, rows = self._shots.encode(found)
+            return _unscored(keys), score_all(self._network, query, rows)[0].numpy()
+        if self._rows is None:
+            return self._index, self._index.vectors @ query[0].float().numpy()
+        return self._index, score_all(self._network, query, self._rows)[0].numpy()
+
+    def _open_first(self, name: str, candidates: int) -> "Searcher":
+        if candidates < 1:
+            raise MatchcutError(f"--candidates must be at least 1, got {candidates}")
+        if self._network.factorises:
+            raise MatchcutError(
+                f"model {self._trained.name!r} has an index, which finds the best of all shots; leave --first out"
+            )
+        first = Searcher(self.collection, name)
+        if not first._network.factorises:
+            raise MatchcutError(
+                f"--first {name}: {first._trained.recipe.model_name} has no index; name a model with one"
+            )
+        return first
+
     def _inputs(self, texts: Sequence[str]) -> dict[str, Padded]:
-        return {
+        stored = {
             name: Padded.of([torch.from_numpy(np.asarray(rows, dtype=np.float32)) for rows in encoder.encode(texts)])
             for name, encoder in self._encoders.items()
         }
+        return {**stored, **self._trained.text.batch(texts, stored)}
 
     def _moment(self, key: str, score: float) -> Moment:
-        shot = self._shots[key]
-        return Moment(shot.item, self._sources[shot.item], shot.start, shot.end, score, key, shot.thumb)
+        shot = self._shots.by_key[key]
+        return Moment(shot.item, self._shots.items[shot.item].source, shot.start, shot.end, score, key, shot.thumb)
 
     def _vectors(self, name: str) -> ExactIndex:
         folder = self.collection.root / "index" / name
-        made_from = self._state()
+        made_from = self._shots.state()
         index = ExactIndex.load(folder)
         if index is None or index.made_from != made_from:
-            ids, rows = self._encode_shots()
-            index = ExactIndex(ids, rows.numpy(), made_from)
+            keys, rows = self._shots.encode(self._shots.keys)
+            index = ExactIndex(keys, rows.numpy(), made_from)
             index.save(folder)
         return index
 
-    def _state(self) -> str:
-        """Changes when the weights, the features or the shots change."""
-        digest = sha256()
-        for name, tensor in sorted(self._network.state_dict().items()):
-            digest.update(name.encode() + tensor.numpy().tobytes())
-        for name in self._trained.recipe.item:
-            features = open_features(self.collection, name, of="frames")
-            digest.update(msgspec.json.encode([features.manifest.identity(), features.ids]))
-        digest.update(msgspec.json.encode(list(self._shots)))
-        return digest.hexdigest()
 
-    @torch.no_grad()
-    def _encode_shots(self, batch: int = 256) -> tuple[list[str], Any]:
-        sets = {name: open_features(self.collection, name, of="frames") for name in self._trained.recipe.item}
-        stored = [set(features.ids) for features in sets.values()]
-        ids = [key for key in self._shots if all(key in ids for ids in stored)]
-        if not ids:
-            raise MatchcutError(f"{self.collection.root}: no shot has features in {list(sets)}; run `matchcut embed`")
-        parts: list[torch.Tensor | Rows] = []
-        for start in range(0, len(ids), 64 * batch):
-            block = ids[start : start + 64 * batch]
-            streams = {name: Stream.of(*features.take(block)) for name, features in sets.items()}
-            for first in range(0, len(block), batch):
-                index = torch.arange(first, min(first + batch, len(block)))
-                inputs = {name: stream.batch(index) for name, stream in streams.items()}
-                parts.append(self._network.encode_item(inputs))
-        return ids, concat(parts)  # type: ignore[type-var]
+def _unscored(keys: list[str]) -> ExactIndex:
+    return ExactIndex(keys, np.zeros((len(keys), 0), np.float32))

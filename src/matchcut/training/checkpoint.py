@@ -15,8 +15,10 @@ from torch.optim import Optimizer
 from matchcut.errors import MatchcutError
 from matchcut.files import atomic
 from matchcut.models.base import RetrievalModel
+from matchcut.training.queue import CaptionQueue
 
 BEST, LAST = "best.safetensors", "last.safetensors"
+COUNTERS = ("epoch", "step", "best", "best_epoch", "seconds", "halvings", "held")
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -64,23 +66,28 @@ class State:
     objective: nn.Module
     optimizer: Optimizer
     average: dict[str, Tensor]  # moving average of the model's weights, empty if none is kept
+    queue: CaptionQueue | None = None
     epoch: int = 0  # epochs done
     step: int = 0  # steps done
     best: float = float("-inf")
     best_epoch: int = 0
     seconds: float = 0.0
+    halvings: int = 0  # of the learning rate
+    held: int = 0  # epochs since the last of them
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Write everything, the random states included, so that training goes on as if it had never stopped."""
         tensors = named("model", self.model.state_dict())
         tensors |= named("objective", self.objective.state_dict())
         tensors |= named("average", self.average)
+        if self.queue is not None:
+            tensors |= named("queue", self.queue.state())
         for position, values in self.optimizer.state_dict()["state"].items():
             tensors |= named(f"optimizer.{position}", values)
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        counters = {name: getattr(self, name) for name in ("epoch", "step", "best", "best_epoch", "seconds")}
+        counters = {name: getattr(self, name) for name in COUNTERS}
         write(path, tensors, {**facts, "counters": counters})
 
     def load(self, path: Path) -> None:
@@ -89,6 +96,8 @@ class State:
         self.model.load_state_dict(part(tensors, "model"))
         self.objective.load_state_dict(part(tensors, "objective"))
         self.average = {name: tensor.to(self.average[name].device) for name, tensor in part(tensors, "average").items()}
+        if self.queue is not None:
+            self.queue.load(part(tensors, "queue"))
         state = self.optimizer.state_dict()
         stored: dict[int, dict[str, Tensor]] = {}
         for name, tensor in part(tensors, "optimizer").items():

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from matchcut.models.base import RetrievalModel, Rows, concat, score_all
 from matchcut.training.data import PairData
+from matchcut.training.pixels import AT_ONCE, PIXELS
 
 Network = RetrievalModel[Any, Any]
 
@@ -23,7 +24,8 @@ def encode_texts(
 def encode_items(
     model: Network, data: PairData, *, batch: int = 256, device: torch.device | str = "cpu"
 ) -> Tensor | Rows:
-    """Embeddings of all items, N rows, on the CPU."""
+    """Embeddings of all items, N rows, on the CPU; of pixels no more than `AT_ONCE` items a batch."""
+    batch = min(batch, AT_ONCE) if PIXELS in data.item else batch
     return _encode(model, model.encode_item, data.item_batch, len(data.items), batch, device)
 
 

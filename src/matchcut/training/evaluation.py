@@ -12,7 +12,7 @@ from matchcut.evaluation import retrieval_metrics
 from matchcut.evaluation.ranks import Ties
 from matchcut.evaluation.retrieval import DirectionMetrics, RetrievalMetrics
 from matchcut.evaluation.statistics import Interval, intervals
-from matchcut.training.data import PairData, load
+from matchcut.training.data import PairData
 from matchcut.training.encode import score_split
 from matchcut.training.trained_model import TrainedModel
 
@@ -64,11 +64,8 @@ def evaluate(
         MatchcutError: if model, part, features or judgments are missing.
     """
     trained = TrainedModel.open(collection, model)
-    for of in ("captions", "frames"):
-        trained.check_fits(collection, of=of)
-    recipe = trained.recipe
-    part = split or recipe.data.test
-    data = load(collection, part=part, scheme=recipe.data.scheme, text=recipe.text, item=recipe.item)
+    part = split or trained.recipe.data.test
+    data = trained.data(collection, part)
     scores = score_split(trained.network, data).numpy()
     items = np.arange(len(data.items))
     metrics = {"paired": retrieval_metrics(scores, data.owner.numpy(), items, ties=ties)}

@@ -14,7 +14,7 @@ from matchcut.errors import MatchcutError
 from matchcut.features import FeatureSet, FeatureWriter, Manifest
 from matchcut.negatives import Evidence
 from matchcut.negatives.evidence import Vectors
-from matchcut.training.data import PairData, load
+from matchcut.training.data import PairData
 from matchcut.training.encode import encode_items, encode_texts
 from matchcut.training.evidence_sources import CaptionsOfItems, Judged, Teacher
 from matchcut.training.trained_model import TrainedModel
@@ -80,22 +80,39 @@ class TrainingEvidence:
                 found._read(collection, data, name)
         return found
 
-    def batch(self, index: Tensor, owner: Tensor, text: object, item: object, device: torch.device) -> Evidence:
-        """The evidence of a batch: captions index [B], their items owner [B]; text, item: the network's embeddings."""
+    def batch(
+        self,
+        index: Tensor,
+        owner: Tensor,
+        text: object,
+        item: object,
+        device: torch.device,
+        *,
+        captions: Tensor | None = None,
+    ) -> Evidence:
+        """The evidence of a batch: captions index [T] and items owner [V]; text, item: the network's embeddings.
+
+        captions: int64 [V], the caption that each item came with, of which the first T are `index`; None: `index`.
+        """
+        paired = captions is None
         texts = {name: vectors[index].to(device) for name, vectors in self.text.items()}
         items = {name: vectors[owner].to(device) for name, vectors in self.item.items()}
-        if self.own:
-            if not isinstance(text, Tensor) or not isinstance(item, Tensor):
-                raise MatchcutError(f"evidence {OWN!r} needs a network with one vector a text and an item")
-            texts[OWN], items[OWN] = text, item
         item_texts: dict[str, Vectors] = {}
+        text_items: dict[str, Tensor] = {}
+        if not paired:
+            item_texts |= {name: vectors[captions].to(device) for name, vectors in self.text.items()}
+            text_items |= {name: vectors[: len(index)] for name, vectors in items.items()}
+        if self.own:
+            if not isinstance(text, Tensor) or not isinstance(item, Tensor) or not paired:
+                raise MatchcutError(f"evidence {OWN!r} needs a network with one vector a text and an item, no memory")
+            texts[OWN], items[OWN] = text, item
         if self.all_captions and self.captions_of is not None:
-            captions, lengths = self.captions_of.of_items(owner)
+            every, lengths = self.captions_of.of_items(owner)
             for name, vectors in self.all_captions.items():
                 texts[name] = vectors[index].to(device)
-                item_texts[name] = vectors[captions].to(device), lengths.to(device)
+                item_texts[name] = vectors[every].to(device), lengths.to(device)
         scores = {name: source.batch(index, owner).to(device) for name, source in self.scores.items()}
-        return Evidence(text=texts, item=items, item_text=item_texts, scores=scores)
+        return Evidence(text=texts, item=items, item_text=item_texts, text_item=text_items, scores=scores)
 
     def _read(self, collection: Collection, data: PairData, name: str) -> None:
         path = collection.root / "features" / name
@@ -124,9 +141,7 @@ def _embed(collection: Collection, name: str, data: PairData, part: str, scheme:
     recipe = trained.recipe
     if not trained.network.factorises:
         raise MatchcutError(f"evidence {MODEL + name!r}: {recipe.model_name} has no single vector a text and an item")
-    for of in ("captions", "frames"):
-        trained.check_fits(collection, of=of)
-    own = load(collection, part=part, scheme=scheme, text=recipe.text, item=recipe.item)
+    own = trained.data(collection, part, scheme=scheme)
     caption, item = ({key: i for i, key in enumerate(keys)} for keys in (own.captions, own.items))
     lacking = [key for key in data.captions if key not in caption] + [key for key in data.items if key not in item]
     if lacking:

@@ -81,8 +81,9 @@ class Teacher:
         """From each model's embeddings: a mean of dot products is a dot product of what they are put together to.
 
         >>> one, two = torch.ones(1, 1), 3 * torch.ones(1, 1)
-        >>> Teacher.mean([(one, one), (one, two)]).batch(torch.tensor([0]), torch.tensor([0]))
-        tensor([[2.]])
+        >>> mean = Teacher.mean([(one, one), (one, two)]).batch(torch.tensor([0]), torch.tensor([0]))
+        >>> round(mean.item(), 4)
+        2.0
         """
         share = len(embeddings) ** -0.5
         text = torch.cat([share * text for text, _ in embeddings], 1)

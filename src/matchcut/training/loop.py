@@ -9,23 +9,27 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from matchcut.collection import Collection
 from matchcut.errors import MatchcutError
 from matchcut.evaluation import retrieval_metrics
 from matchcut.files import write_text
-from matchcut.losses import Objective
-from matchcut.models.base import RetrievalModel, Step
-from matchcut.negatives import PairTable
+from matchcut.models.base import RetrievalModel
+from matchcut.negatives import Memory
 from matchcut.training import checkpoint
+from matchcut.training.build import build_model
 from matchcut.training.checkpoint import BEST, LAST, State
-from matchcut.training.data import PairData, load, open_features
+from matchcut.training.data import PairData, digest, read_manifest
 from matchcut.training.encode import score_split
-from matchcut.training.evidence import TrainingEvidence
 from matchcut.training.log import RunLog
+from matchcut.training.optimizers import make_optimizer, set_rate
+from matchcut.training.queue import CaptionQueue
 from matchcut.training.recipe import Recipe, plain_name
+from matchcut.training.schedule import halve, rate
 from matchcut.training.settings import TrainingSettings
+from matchcut.training.shared import SharedData
+from matchcut.training.step import step_loss
+from matchcut.training.text_streams import stored_item, stored_text
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -51,6 +55,7 @@ def train(
     again: bool = False,
     device: str | None = None,
     progress: Progress | None = None,
+    shared: SharedData | None = None,
 ) -> Trained:
     """Train the model of a recipe on a collection's features; a run that was stopped goes on where it was.
 
@@ -63,6 +68,7 @@ def train(
         again: train anew even if there is a finished or interrupted run of that name.
         device: "cpu", "cuda", ...; by default a GPU if there is one.
         progress: called with each epoch's log record.
+        shared: what was read from this collection for other trainings, and will be for more.
 
     Raises:
         MatchcutError: if features are missing, or a run of that name was made with another recipe.
@@ -70,26 +76,34 @@ def train(
     settings = recipe.training
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder = collection.root / "models" / plain_name(name or recipe.name, where="--name")
-    data = _load(recipe, collection, recipe.data.train)
-    held_out = _load(recipe, collection, recipe.data.val)
-    evidence = TrainingEvidence.load(collection, data, recipe.evidence())
+    shared = shared or SharedData(collection)
+    text = shared.text(recipe)
+    data = shared.pairs(recipe, recipe.data.train, text)
+    held_out = shared.pairs(recipe, recipe.data.val, text)
+    evidence = shared.evidence(recipe, data)
 
     torch.manual_seed(settings.seed)
-    model = build_model(recipe, data).to(where)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or threads)
+    words = list(text.vocabulary.words) if text.vocabulary is not None else []
+    model = build_model(recipe, data.text_shapes, data.item_shapes, words=len(words)).to(where)
+    targets = shared.targets(recipe, data, model.target_names)
     objective = recipe.objective().to(where)
-    optimizer = _optimizer(settings, [*model.parameters(), *objective.parameters()])
+    optimizer = make_optimizer(settings, model, objective)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()} if settings.average else {}
-    state = State(model, objective, optimizer, average)
+    state = State(model, objective, optimizer, average, _queue(recipe, model))
     data_facts = {recipe.data.train: data.fingerprint(), recipe.data.val: held_out.fingerprint()}
-    facts = {"recipe": recipe.to_dict(), "features": _features(recipe, collection), "data": data_facts}
+    facts: dict[str, Any] = {"recipe": recipe.to_dict(), "features": _features(recipe, collection), "data": data_facts}
+    facts |= {"vocabulary": words, "targets": dict(targets.facts)}
     resumed = (folder / LAST).exists() and not again
     if resumed:
         _check_same(folder, facts)
         state.load(folder / LAST)
     write_text(folder / "recipe.toml", recipe.to_toml())
 
-    batch = min(settings.batch_size, len(data.captions))
-    steps = len(data.captions) // batch
+    count = min(settings.samples or len(data.captions), len(data.captions))
+    batch = min(settings.batch_size, count)
+    steps = count // batch
     total = steps * settings.epochs
     autocast = _autocast(settings, where)
     log = RunLog(folder, after_step=state.step)
@@ -98,13 +112,15 @@ def train(
             started = time.perf_counter()
             model.train()
             losses: list[Tensor] = []
-            for index in _batches(len(data.captions), batch, seed=settings.seed, epoch=state.epoch):
-                lr = settings.lr * rate(settings, state.step, total)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
+            for index in _batches(data, count, batch, seed=settings.seed, epoch=state.epoch):
+                share = rate(settings, state.step, total, halvings=state.halvings)
+                set_rate(optimizer, share)
                 with autocast():
                     last = (state.step + 1) % steps == 0  # what the objective reports is logged once an epoch
-                    loss = _loss(model, objective, data, evidence, index, state.step / total, where, last)
+                    loss = step_loss(
+                        model, objective, data, evidence, targets, index,
+                        progress=state.step / total, device=where, report=last, queue=state.queue,
+                    )  # fmt: skip
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 if settings.clip:
@@ -128,91 +144,38 @@ def train(
                 kept = state.average or model.state_dict()
                 checkpoint.write(folder / BEST, checkpoint.named("model", kept), {**facts, "epoch": state.epoch})
             state.seconds += time.perf_counter() - started
-            record = {"step": state.step, "epoch": state.epoch, "loss": mean, "lr": lr, "val": {"rsum": score}}
+            state.held += 1
+            if halve(settings, better=better, held=state.held):
+                state.halvings, state.held = state.halvings + 1, 0
+            record: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "loss": mean}
+            record |= {"lr": settings.lr * share, "val": {"rsum": score}}
             record |= {"objective": objective.report, "best": better, "seconds": round(state.seconds, 3)}
             log.write(record)
             state.save(folder / LAST, facts)
             if progress is not None:
                 progress({**record, "epochs": settings.epochs})
     finally:
+        torch.set_num_threads(threads)
         log.close()
-    left_out = data.left_out + held_out.left_out
+    left_out = data.left_out + held_out.left_out + len(data.unreadable)
     return Trained(folder, state.epoch, state.best_epoch, state.best, state.seconds, left_out, resumed)
 
 
-def build_model(recipe: Recipe, data: PairData) -> RetrievalModel[Any, Any]:
-    """The network of a recipe for the row shapes of these streams.
-
-    Raises:
-        MatchcutError: if the network cannot take such streams.
-    """
-    text = {name: stream.shape for name, stream in data.text.items()}
-    item = {name: stream.shape for name, stream in data.item.items()}
-    try:
-        model: RetrievalModel[Any, Any] = recipe.model.build(text, item)
-    except ValueError as error:
-        raise MatchcutError(f"{recipe.source}: model: {error}") from error
-    return model
-
-
-def rate(settings: TrainingSettings, step: int, total: int) -> float:
-    """Learning rate at a step as a share of the peak: a linear warm-up, then half a cosine down to 0, or constant.
-
-    >>> s = TrainingSettings(warmup=0.5)
-    >>> [round(rate(s, step, 8), 2) for step in range(8)]
-    [0.25, 0.5, 0.75, 1.0, 1.0, 0.85, 0.5, 0.15]
-    """
-    warmup = round(settings.warmup * total)
-    if step < warmup:
-        return (step + 1) / warmup
-    if settings.schedule == "constant":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-
-
-def _load(recipe: Recipe, collection: Collection, part: str) -> PairData:
-    return load(collection, part=part, scheme=recipe.data.scheme, text=recipe.text, item=recipe.item)
-
-
-def _loss(
-    model: RetrievalModel[Any, Any],
-    objective: Objective,
-    data: PairData,
-    evidence: TrainingEvidence,
-    index: Tensor,
-    progress: float,
-    device: torch.device,
-    report: bool,
-) -> Tensor:
-    owner = data.owner[index]
-    text_inputs = {name: rows.to(device) for name, rows in data.text_batch(index).items()}
-    item_inputs = {name: rows.to(device) for name, rows in data.item_batch(owner).items()}
-    text = model.encode_text(text_inputs)
-    item, item_extra = model.train_item(item_inputs)
-    table = PairTable.from_ids(text_items=owner.to(device), items=owner.to(device))
-    known = evidence.batch(index, owner, text, item, device)
-    pairs = torch.arange(len(index), device=device)
-    extra = model.auxiliary(Step(text_inputs, item_inputs, text, item, pairs, item_extra=item_extra))
-    loss: Tensor
-    if model.factorises and len(model.score_names) == 1:
-        loss = objective.from_embeddings(text, item, table, known, progress=progress, extra=extra, report=report)
-    else:
-        loss = objective(model.scores(text, item), table, known, progress=progress, extra=extra, report=report)
-    return loss
-
-
-def _batches(count: int, batch: int, *, seed: int, epoch: int) -> Iterator[Tensor]:
-    """Each caption once in random order; a last batch that is not full is left for another epoch."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
+def _batches(data: PairData, count: int, batch: int, *, seed: int, epoch: int) -> Iterator[Tensor]:
+    """`count` captions, each once in random order; a last batch that is not full is left for another epoch."""
+    order = torch.randperm(len(data.captions), generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
     for start in range(0, count - batch + 1, batch):
         yield order[start : start + batch]
 
 
-def _optimizer(settings: TrainingSettings, parameters: list[nn.Parameter]) -> Optimizer:
-    if settings.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+def _queue(recipe: Recipe, model: RetrievalModel[Any, Any]) -> CaptionQueue | None:
+    if not recipe.training.memory:
+        return None
+    if not model.factorises or len(model.score_names) > 1:
+        raise MatchcutError(
+            f"{recipe.source}: training.memory: keeps one vector an item, which {recipe.model_name!r} does not have"
+        )
+    return CaptionQueue(Memory(size=recipe.training.memory))
 
 
 def _autocast(settings: TrainingSettings, device: torch.device) -> Callable[[], Any]:
@@ -245,16 +208,19 @@ def _stale(state: State, settings: TrainingSettings) -> bool:
 
 
 def _features(recipe: Recipe, collection: Collection) -> dict[str, dict[str, Any]]:
-    sides = [("captions", recipe.text), ("frames", recipe.item)]
-    return {n: open_features(collection, n, of=of).manifest.identity() for of, names in sides for n in names}
+    sides = [("captions", stored_text(recipe)), ("frames", stored_item(recipe))]
+    return {n: read_manifest(collection, n, of=of).identity() for of, names in sides for n in names}
 
 
 def _check_same(folder: Path, facts: Mapping[str, Any]) -> None:
     _, stored = checkpoint.read(folder / LAST)
-    for section in ("recipe", "features", "data"):
-        if stored[section] != facts[section]:
+    # A recipe of an older version lacks options that have come since: they get their defaults.
+    stored["recipe"] = Recipe.of(stored["recipe"], source=str(folder)).to_dict()
+    for section in ("recipe", "features", "data", "vocabulary", "targets"):
+        old, new = stored.get(section) or {}, facts[section] or {}
+        if old != new:
             raise MatchcutError(
-                f"{folder}: holds a run with another {section}: {_difference(stored[section], facts[section])}; "
+                f"{folder}: holds a run with another {section}: {_difference(old, new)}; "
                 "give this one another --name, or --again to replace that run"
             )
 
@@ -264,4 +230,9 @@ def _difference(old: Any, new: Any, path: str = "") -> str:
         for key in [*old, *new]:
             if old.get(key) != new.get(key):
                 return _difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-    return f"{path} was {old!r} and is now {new!r}"
+    return f"{path} was {_short(old)} and is now {_short(new)}".strip()
+
+
+def _short(value: Any) -> str:
+    """A long list of words by its length and a hash."""
+    return f"{len(value)} words, {digest(value)}" if isinstance(value, list) and len(value) > 8 else repr(value)

@@ -71,12 +71,12 @@ class Recipe:
 
     @property
     def text(self) -> tuple[str, ...]:
-        """Names of the caption feature sets that the network reads."""
+        """Names of the text streams that the network reads: caption feature sets, and some of `text_streams.MADE`."""
         return tuple(self.model.text_streams)
 
     @property
     def item(self) -> tuple[str, ...]:
-        """Names of the frame feature sets that the network reads."""
+        """Names of the item streams that the network reads: frame feature sets."""
         return tuple(self.model.item_streams)
 
     def evidence(self) -> list[str]:

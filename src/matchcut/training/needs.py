@@ -1,0 +1,124 @@
+"""What the training of a recipe needs from a collection and beside it, and what of it is there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from matchcut.collection import Collection
+from matchcut.features.manifest import Manifest
+from matchcut.training.made_up import asked
+from matchcut.training.recipe import Recipe
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# What training makes itself, from what.
+MADE = {
+    "words": "made in training: words by number",
+    "bow": "made in training: word counts",
+    "clip-token-ids": "made in training by the checkpoint's tokenizer",
+    "clip-pixels": "made in training from the frames",
+    "svd": "made in training from the captions",
+    "own": "made in training: the network's own embeddings",
+}
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+PACKAGED = ("minilm", "minilm-tokens", "efficientnet-lite0", "efficientnet-lite0-grid")
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing: what it is, its name, the shape of a row, where it comes from, and whether it is there if looked."""
+
+    what: str
+    name: str
+    shape: tuple[int, ...] | None
+    source: str
+    there: bool | None
+
+
+def needs(recipe: Recipe, collection: Collection | None, shapes: Shapes) -> list[Need]:
+    """What the real training reads.
+
+    Args:
+        collection: where to look, or None.
+        shapes: of a row of each stream, as the network was built for.
+    """
+    towers = getattr(recipe.model, "towers", None)
+    path = "" if towers is None else towers.path
+    found = [_parts(recipe, collection)]
+    found += [_stream(name, "captions", shapes[name], collection, path) for name in recipe.text]
+    found += [_stream(name, "frames", shapes[name], collection, path) for name in recipe.item]
+    for name, of in asked(recipe).items():
+        if name not in (*recipe.text, *recipe.item):
+            found.append(_evidence(recipe, name, of, collection))
+    if path:
+        found.append(Need("checkpoint", path, None, "a local folder, or the hub", at_hand(path)))
+    return found
+
+
+def _parts(recipe: Recipe, collection: Collection | None) -> Need:
+    wanted = (recipe.data.train, recipe.data.val)
+    there = None
+    if collection is not None:
+        there = set(wanted) <= set(collection.splits().get(recipe.data.scheme, {}))
+    source = f"split {recipe.data.scheme!r}: matchcut import, or matchcut add --captions"
+    return Need("parts", ", ".join(wanted), None, source, there)
+
+
+def _stream(name: str, of: str, shape: tuple[int, ...], collection: Collection | None, towers: str) -> Need:
+    if name in MADE:
+        return Need(of, name, shape, MADE[name], None if collection is None else True)
+    return Need(of, name, shape, _source(name, towers), _there(name, of, shape, collection))
+
+
+def _evidence(recipe: Recipe, name: str, of: str | None, collection: Collection | None) -> Need:
+    kind, _, rest = name.partition(":")
+    if name in MADE:
+        return Need("evidence", name, None, MADE[name], None if collection is None else True)
+    if kind == "model" and rest:
+        there = None
+        if collection is not None:
+            there = all((collection.root / "models" / part).is_dir() or Path(part).is_dir() for part in rest.split("+"))
+        return Need("evidence", name, None, "trained models of the collection", there)
+    if kind == "judged" and rest:
+        return Need("evidence", name, None, "judgments", None if collection is None else rest in collection.judged())
+    plain = name.removeprefix("all:")
+    side = "frames" if of == "item" else "captions"
+    shape = tuple(recipe.data.shapes[plain]) if plain in recipe.data.shapes else None
+    return Need("evidence", name, shape, _source(plain), _there(plain, side, shape, collection))
+
+
+def _there(name: str, of: str, shape: tuple[int, ...] | None, collection: Collection | None) -> bool | None:
+    if collection is None:
+        return None
+    folder = collection.root / "features" / name
+    if not folder.is_dir():
+        return False
+    manifest = Manifest.load(folder)
+    return manifest.of == of and shape in (None, manifest.shape)
+
+
+def _source(name: str, towers: str = "") -> str:
+    """Where a feature set comes from; towers: the CLIP that the network trains, if any."""
+    if name in PACKAGED or name.startswith(("clip:", "bert:", "salience:")):
+        return f"matchcut embed --encoder {name}"
+    if name.endswith("-salience"):
+        tokens = f"clip:{towers}?tower=text&vector=tokens" if towers else name.removesuffix("-salience")
+        return f"matchcut embed --encoder 'salience:{tokens}' --name {name}"
+    if name == "bert":
+        return f"matchcut embed --encoder 'bert:CHECKPOINT?vector=tokens' --name {name}"
+    return "made elsewhere, see docs/features.md"
+
+
+def at_hand(path: str) -> bool:
+    """Whether a checkpoint is a local folder or in the cache of the hub."""
+    if Path(path).is_dir():
+        return True
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return any(
+            isinstance(try_to_load_from_cache(path, name), str) for name in ("model.safetensors", "pytorch_model.bin")
+        )
+    except HFValidationError:
+        return False
