@@ -7,9 +7,10 @@ import torch
 from tiny_networks import ITEM_SHAPES, SIZES, TEXT_SHAPES, tiny
 from torch import nn
 
-from matchcut.models import presets
-from matchcut.models.convert import dual_encoding, hybrid_space, sgraf, vse_infinity, vsepp, vsrn
+from matchcut.models import MODELS, presets
+from matchcut.models.convert import CONVERTERS, dual_encoding, hybrid_space, sgraf, vse_infinity, vsepp, vsrn
 from matchcut.models.convert.rename import rename
+from matchcut.models.inputs import Padded
 
 
 class Layout(nn.Module):
@@ -171,6 +172,32 @@ def test_vse_infinity():
     assert torch.equal(model.text_pool.gru.bias_hh_l0_reverse, text.gpool.gru.bias_hh_l0_reverse)
     released = replace(presets("vse_infinity")["region_bert_released"], dim=SIZES["dim"])
     released.build(TEXT_SHAPES, ITEM_SHAPES).load_state_dict(vse_infinity.convert(states, unused_norm=True))
+
+
+def test_vse_infinity_with_a_bigru():
+    def gpool():
+        return nested(gru=nn.GRU(32, 32, batch_first=True, bidirectional=True), linear=nn.Linear(32, 1, bias=False))
+
+    mlp = nested(
+        layers=nn.ModuleList([nn.Linear(6, 4), nn.Linear(4, 8)]),
+        bns=nn.ModuleList([nn.BatchNorm1d(4), nn.BatchNorm1d(8)]),
+    )
+    image = nn.DataParallel(Layout(fc=nn.Linear(6, 8), mlp=mlp, gpool=gpool()))
+    rnn = nn.GRU(6, 8, batch_first=True, bidirectional=True)
+    text = nn.DataParallel(Layout(embed=nn.Embedding(12, 6), rnn=rnn, gpool=gpool()))
+    model = tiny("vse_infinity", "region_bigru").eval()
+    model.load_state_dict(vse_infinity.convert([image.state_dict(), text.state_dict()]))
+
+    ids = torch.tensor([[1, 5, 7, 2]])
+    forward, backward = rnn(text.module.embed(ids))[0].chunk(2, dim=2)
+    words = Padded(ids, torch.tensor([4]))
+    torch.testing.assert_close(model.text(words).values, (forward + backward) / 2)
+    assert torch.equal(model.text_pool.linear.weight, text.module.gpool.linear.weight)
+
+
+def test_every_converter_is_of_a_network():
+    assert set(CONVERTERS) <= set(MODELS)
+    assert set(MODELS) - set(CONVERTERS) == {"projection", "dmae"}
 
 
 def test_what_does_not_belong_is_named():

@@ -1,4 +1,4 @@
-"""Parameters of `woodfrog/vse_infty` on regions with BERT, for `VSEInfinity`."""
+"""Parameters of `woodfrog/vse_infty` on regions with BERT or a biGRU, for `VSEInfinity`."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,9 @@ _IMAGE = {
     "mlp.bns.1.": "item.unused.",
     "gpool.": "item_pool.",
 }
+_TEXT = {"linear.": "text.", "gpool.": "text_pool."}
+_WORDS = {"embed.": "text.embedding.table.", "rnn.": "text.gru.", "gpool.": "text_pool."}
+"""The text encoder with BERT, and the one with a biGRU."""
 
 
 def convert(states: Sequence[State], *, unused_norm: bool = False) -> dict[str, Tensor]:
@@ -27,4 +30,5 @@ def convert(states: Sequence[State], *, unused_norm: bool = False) -> dict[str, 
     """
     image, text = parts(states, ("image encoder", "text encoder"))
     out = rename(image, _IMAGE, leave_out=() if unused_norm else ("mlp.bns.1.",))
-    return out | rename(text, {"linear.": "text.", "gpool.": "text_pool."}, leave_out=("bert.",))
+    words = any(key.removeprefix("module.").startswith("embed.") for key in text)
+    return out | rename(text, _WORDS if words else _TEXT, leave_out=() if words else ("bert.",))
