@@ -103,7 +103,7 @@ def main() -> None:
             cells = [f"{1000 * times[k]:,.0f}" for k in ("arrays", "stacked", "runs", "ranx")]
             ratios = [f"{times['ranx'] / times[k]:.0f} x" for k in ("arrays", "stacked", "runs")]
             table.add_row(label, method, *cells, f"{1000 * first:,.0f}", *ratios, f"{same:.1%}")
-    Console().print(table)
+    Console(width=140).print(table)
     if args.matrices:
         rng = np.random.default_rng(0)
         matrices = [rng.random((1000, 20_000), dtype=np.float32) for _ in range(24)]

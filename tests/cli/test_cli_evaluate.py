@@ -19,3 +19,16 @@ def test_models_and_runs_are_not_mixed(tmp_path, capsys):
     for args in ([], ["--run", "a"], ["--qrels", "q"], [str(tmp_path), "--run", "a", "--qrels", "q"]):
         assert main(["evaluate", *args]) == 2
         assert "give either COLLECTION with --model, or --run FILES" in capsys.readouterr().err
+
+
+def test_a_flag_given_twice_adds_to_the_first(tmp_path, capsys):
+    qrels = tmp_path / "qrels"
+    qrels.write_text(QRELS)
+    for name in ("one.run", "two.run"):
+        (tmp_path / name).write_text(RUN)
+    runs = [str(tmp_path / name) for name in ("one.run", "two.run")]
+    assert main(["evaluate", "--run", runs[0], "--run", runs[1], "--qrels", str(qrels), "--json"]) == 0
+    twice = capsys.readouterr().out
+    assert len(json.loads(twice)) == 2
+    assert main(["evaluate", "--run", *runs, "--qrels", str(qrels), "--json"]) == 0
+    assert capsys.readouterr().out == twice

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import matchcut.evaluation.statistics as statistics
-from matchcut.evaluation.statistics import bootstrap, compare, holm, intervals, paired_permutation
+from matchcut.evaluation.statistics import (
+    bootstrap,
+    bootstrap_means,
+    compare,
+    compare_all,
+    holm,
+    intervals,
+    paired_permutation,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -118,3 +126,41 @@ def test_intervals_take_the_median_of_ranks():
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("units", [7, 40])
+def test_many_comparisons_equal_the_single_ones(units):
+    rng = np.random.default_rng(0)
+    systems = {n: {"R@1": rng.random(2 * units), "R@5": rng.random(2 * units)} for n in "abc"}
+    clusters = np.repeat(np.arange(units), 2)
+    found = compare_all(systems, clusters=clusters, samples=500)
+    assert [(f.a, f.b, f.comparison.name) for f in found][:3] == [
+        ("a", "b", "R@1"),
+        ("a", "b", "R@5"),
+        ("a", "c", "R@1"),
+    ]
+    for one in found:
+        a, b = systems[one.a][one.comparison.name], systems[one.b][one.comparison.name]
+        alone = paired_permutation(a, b, clusters=clusters, samples=500)
+        assert one.comparison.p == alone.p
+        assert one.comparison.low == pytest.approx(alone.low)
+        assert one.comparison.high == pytest.approx(alone.high)
+    assert [f.comparison.p_adjusted for f in found] == holm([f.comparison.p for f in found])
+
+
+def test_intervals_of_many_columns_equal_the_single_ones():
+    values = np.random.default_rng(0).random((30, 3))
+    many = bootstrap_means(values, clusters=np.arange(30) // 3, samples=200)
+    for k, one in enumerate(many):
+        alone = bootstrap(values[:, k], clusters=np.arange(30) // 3, samples=200)
+        assert (one.value, one.low, one.high) == pytest.approx((alone.value, alone.low, alone.high))
+
+
+def test_systems_that_do_not_match_are_refused():
+    with pytest.raises(ValueError, match="different measures"):
+        compare_all({"a": {"R@1": [1.0]}, "b": {"R@5": [1.0]}})
+    with pytest.raises(ValueError, match="of the same queries"):
+        compare_all({"a": {"R@1": [1.0]}, "b": {"R@1": [1.0, 0.0]}})
+    with pytest.raises(ValueError, match="not empty"):
+        bootstrap_means(np.zeros((0, 2)))
+    assert compare_all({"a": {"R@1": [1.0]}}) == []

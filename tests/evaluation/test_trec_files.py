@@ -1,9 +1,8 @@
-import numpy as np
 import pytest
 
 from matchcut.errors import MatchcutError
 from matchcut.evaluation import Run, read_qrels, read_run, write_run
-from matchcut.evaluation.score_files import ScoreMatrix, read_matrix, read_score_file, write_matrix, write_score_file
+from matchcut.evaluation.score_files import read_score_file, write_score_file
 from matchcut.evaluation.topics import read_topics, topic_id, topic_number
 
 
@@ -156,18 +155,9 @@ def test_bad_score_files(tmp_path, text, message):
         read_score_file(write(tmp_path, text))
 
 
-def test_matrices_with_and_without_ids(tmp_path):
-    scores = np.arange(6.0).reshape(2, 3)
-    write_matrix(tmp_path / "m.npz", ScoreMatrix(scores, np.array(["t1", "t2"]), np.array(["a", "b", "c"])))
-    back = read_matrix(tmp_path / "m.npz")
-    assert (back.scores.tolist(), back.items.tolist()) == (scores.tolist(), ["a", "b", "c"])
-    np.save(tmp_path / "m.npy", scores)
-    assert read_matrix(tmp_path / "m.npy").texts is None
-    write_matrix(tmp_path / "short.npz", ScoreMatrix(scores, np.array(["t1"])))
-    with pytest.raises(MatchcutError, match=r"texts have shape \(1,\)"):
-        read_matrix(tmp_path / "short.npz")
-    np.savez(tmp_path / "other.npz", values=scores)
-    with pytest.raises(MatchcutError, match="no array 'scores'; it holds values"):
-        read_matrix(tmp_path / "other.npz")
-    with pytest.raises(MatchcutError, match="not a NumPy file"):
-        read_matrix(write(tmp_path, "text", "text.npy"))
+@pytest.mark.parametrize("run", [{"1": ["a b"]}, {"1 2": ["a"]}, {"1": [""]}, {"1": ["a\n"]}])
+@pytest.mark.parametrize("write_file", [write_run, write_score_file])
+def test_ids_that_a_file_of_columns_cannot_hold_are_refused(tmp_path, run, write_file):
+    with pytest.raises(MatchcutError, match="has spaces or is empty"):
+        write_file(tmp_path / "r", run)
+    assert not (tmp_path / "r").exists()

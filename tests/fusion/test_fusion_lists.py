@@ -1,5 +1,6 @@
 """Rank and score fusion of lists against plain loops written from the formulas."""
 
+import statistics
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from matchcut.evaluation import Run
 from matchcut.fusion import Stacked, fuse, fuse_lists
-from matchcut.fusion.lists import _stable_order
+from matchcut.fusion.lists import _stable_order, normalise_lists
 
 
 def make(seed, lists=4, ragged=True, n=9, pool=14):
@@ -218,3 +219,19 @@ def test_large_item_numbers_sort_as_small_ones():
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("method", "expected"), [("dbsf", 0.5), ("zscore", 0.0), ("minmax", 0.0)])
+def test_equal_scores_say_nothing_whatever_their_mean_rounds_to(method, expected):
+    scores = np.array([[0.1, 0.1, 0.1, 9.0], [0.7, 0.7, 0.7, 0.7]])
+    held = np.array([[True, True, True, False], [True, True, True, True]])
+    assert normalise_lists(scores, held, method)[held].tolist() == [expected] * 7
+
+
+def test_dbsf_is_that_of_the_formula_and_does_not_clip():
+    scores = np.append(np.zeros(19), 1.0)[None]
+    found = normalise_lists(scores, np.ones(scores.shape, dtype=bool), "dbsf")[0]
+    mean, deviation = 0.05, statistics.stdev([0.0] * 19 + [1.0])
+    assert found[-1] == pytest.approx((1.0 - (mean - 3 * deviation)) / (6 * deviation))
+    assert found[-1] > 1  # more than three deviations from the mean
+    assert normalise_lists(np.array([[4.0]]), np.array([[True]]), "dbsf").tolist() == [[0.5]]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from matchcut.cli.flags import Many, joined
 from matchcut.errors import MatchcutError
 
 PACKAGED = ("efficientnet-lite0", "minilm")
@@ -12,7 +13,7 @@ def embed(
     collection: Path,
     /,
     *,
-    encoder: tuple[str, ...] = PACKAGED,
+    encoder: Many[str] = (),
     name: str | None = None,
     dtype: Literal["float16", "float32"] = "float16",
     batch_size: int | None = None,
@@ -31,7 +32,7 @@ def embed(
 
     Args:
         collection: Folder of the collection.
-        encoder: Encoders to run.
+        encoder: Encoders to run, by default efficientnet-lite0 and minilm.
         name: Name of the feature set, with a single encoder; the encoder's own name by default.
         dtype: How the numbers are stored.
         batch_size: Pictures or sentences the network sees at once; what suits the encoder and machine by default.
@@ -44,8 +45,9 @@ def embed(
     from matchcut.encoders import load_encoder, towers
 
     opened = Collection.open(collection)
-    specs = [tower for spec in encoder for tower in towers(spec)]
-    if encoder == PACKAGED:  # asked for nothing special: run what there is something for
+    asked = joined(encoder)
+    specs = [tower for spec in asked or PACKAGED for tower in towers(spec)]
+    if not asked:  # asked for nothing special: run what there is something for
         counts = opened.counts()
         specs = [spec for spec, kind in zip(PACKAGED, ("frames", "captions"), strict=True) if counts[kind]]
         if not specs:

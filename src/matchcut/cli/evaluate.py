@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from matchcut.cli.flags import Many, joined
 from matchcut.errors import MatchcutError
 
 
@@ -10,11 +11,11 @@ def evaluate(
     collection: Path | None = None,
     /,
     *,
-    model: tuple[str, ...] = (),
+    model: Many[str] = (),
     split: str | None = None,
     ties: Literal["expected", "optimistic", "pessimistic", "index"] = "expected",
     relevance: str | None = None,
-    run: tuple[Path, ...] = (),
+    run: Many[Path] = (),
     qrels: Path | None = None,
     out: Path | None = None,
     json: bool = False,
@@ -52,7 +53,7 @@ def evaluate(
         from matchcut.evaluation.runs import evaluate_run
         from matchcut.evaluation.tables import runs_table
 
-        results = [evaluate_run(path, qrels, name=path.name) for path in run]
+        results = [evaluate_run(path, qrels, name=path.name) for path in joined(run)]
         tables = [runs_table(results)]
     elif collection is not None and model and not run and qrels is None:
         from matchcut.cli.tables import metrics_table
@@ -60,7 +61,7 @@ def evaluate(
         from matchcut.training.evaluation import evaluate as measure
 
         opened = Collection.open(collection)
-        results = [measure(opened, name, split=split, ties=ties, relevance=relevance) for name in model]
+        results = [measure(opened, name, split=split, ties=ties, relevance=relevance) for name in joined(model)]
         tables = metrics_table(results)
     else:
         raise MatchcutError("give either COLLECTION with --model, or --run FILES with --qrels FILE")

@@ -1,82 +1,294 @@
-"""`matchcut fuse`: many rankings into one, and the curve of the measure against Q'."""
+"""`matchcut fuse`: many rankings into one, which of them to take, and the curve of the measure against Q'."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from matchcut.cli.flags import Many, by_name, joined
 from matchcut.errors import MatchcutError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from matchcut.collection import Collection
+    from matchcut.evaluation.matrices import ScoreMatrix
 
 
 def fuse(
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional],
     /,
     *,
-    method: Literal["avg", "max", "hybrid", "rrf", "borda", "mean", "minmax", "zscore", "weighted", "dbsf"] = "avg",
+    model: Many[str] = (),
+    split: str | None = None,
+    method: Literal["avg", "max", "hybrid", "rrf", "borda", "mean", "minmax", "zscore", "weighted", "dbsf"]
+    | None = None,
     top: int = 10,
     missing: Literal["last", "ignore", "full", "zero", "share"] | None = None,
     k: float = 60.0,
-    weights: tuple[float, ...] | None = None,
+    weights: tuple[str, ...] = (),
+    select: Literal["greedy", "leave-one-out"] | None = None,
+    val: Many[Path] = (),
+    val_qrels: Path | None = None,
+    val_split: str = "val",
     depth: int = 1000,
     out: Path | None = None,
+    to: Literal["run", "scores", "npz", "npy"] | None = None,
     qrels: Path | None = None,
-    sweep_q: Path | None = None,
+    measure: str = "t2v R@1",
+    contributions: bool = False,
+    sweep_q: bool = False,
     plot: Path | None = None,
 ) -> None:
     """Combine many models' rankings into one.
 
+    It fuses TREC runs, score files (topic shot score shot score ...), score matrices (.npy, or .npz with scores, texts,
+    items and text_items), and models of a collection (its folder, and --model). If all are matrices they are fused as
+    such, otherwise everything is turned into runs. With judgments (--qrels, or text_items of matrices and models) it
+    prints what each input and the fused ranking are worth.
+
     Args:
-        runs: run files, one line a shot: topic 0 shot rank score tag.
-        method: avg, max (best rank), hybrid (mean of the best --top ranks), rrf, borda, or one of the scores.
+        sources: Files, and with --model the folder of the collection.
+        model: Models of the collection, scored on --split.
+        split: Part to score models on, by default the test part of each model's recipe.
+        method: avg, max (best rank), hybrid (mean of the --top best ranks), rrf, borda, or one of the scores; by
+            default avg, or weighted if there are weights.
         top: Q' of hybrid, how many of an item's best ranks are averaged.
-        missing: what an item counts for in a list without it; by default the method's own rule.
-        k: constant of rrf.
-        weights: one a run, for weighted, mean, minmax, zscore, dbsf and rrf.
-        depth: at most so many shots a topic.
-        out: where the fused run goes.
-        qrels: judgments; prints what each run and the fused one score.
-        sweep_q: judgments; prints hybrid fusion for every Q' (MAX and AVG are its ends).
-        plot: with --sweep-q, draws the curve into this file (.png, .svg, .pdf).
+        missing: What an item counts for in a list without it; by default the method's own rule.
+        k: Constant of rrf.
+        weights: One an input, files first; or the word learn: found on validation data, shrunk by cross-validation.
+        select: Fuse only the members so chosen on validation data: one after the other, or by leaving out.
+        val: Validation files, one for each file and in the same order. Models are scored on --val-split.
+        val_qrels: Judgments for validation runs.
+        val_split: Part that validates models.
+        depth: At most so many shots a topic.
+        out: Where the fused ranking goes: .npz or .npy for a matrix, otherwise a TREC run.
+        to: Kind of file to write, whatever its name.
+        qrels: Judgments for the runs; matrices are then judged as runs too.
+        measure: Of matrices: t2v R@K or v2t R@K.
+        contributions: Print what each input contributes: alone, and what is lost without it.
+        sweep_q: Print hybrid fusion for every Q' (MAX and AVG are its ends).
+        plot: With --sweep-q, draw the curve into this file (.png, .svg, .pdf).
     """
-    if len(runs) < 1:
+    if plot is not None and not sweep_q:
+        raise MatchcutError("--plot draws the curve of --sweep-q; give --sweep-q too")
+    files = [path for path in sources if not path.is_dir()]
+    folders = [path for path in sources if path.is_dir()]
+    models = joined(model)
+    if not files and not models:
         raise MatchcutError("no run to fuse; give run files, as in `matchcut fuse a.run b.run --out fused.run`")
-    if plot is not None and sweep_q is None:
-        raise MatchcutError("--plot draws the curve of --sweep-q; give --sweep-q QRELS too")
-    if out is None and qrels is None and sweep_q is None:
-        raise MatchcutError("nothing to do with the result; give --out FILE, --qrels FILE or --sweep-q FILE")
+    if len(folders) != bool(models):
+        raise MatchcutError("a collection and --model go together: matchcut fuse COLLECTION --model A B")
+    learn = weights == ("learn",)
+    numbers = None if learn or not weights else _numbers(weights)
 
     from rich.console import Console
 
-    from matchcut.evaluation.runs import evaluate_run
-    from matchcut.evaluation.tables import runs_table
-    from matchcut.evaluation.trec import read_run, write_run
+    from matchcut.collection import Collection
+    from matchcut.fusion import learn_weights
     from matchcut.fusion.combine import fuse as combine
-    from matchcut.fusion.plot import plot_sweep
-    from matchcut.fusion.sweep import sweep_table, sweep_top, xinfap_per_topic
+    from matchcut.fusion.sources import write_ranking
 
     console = Console()
-    loaded = [read_run(path) for path in runs]
-    try:
-        fused = combine(
-            loaded, method, top=top, missing=missing, k=k, weights=weights, depth=depth, tag=_tag(method, top)
+    collection = Collection.open(folders[0]) if folders else None
+    given = _Inputs.read(files, collection, models, split=split, qrels=qrels)
+    if out is None and not given.judged:
+        raise MatchcutError(
+            "nothing to do with the result; give --out FILE, or judgments: --qrels FILE, or text_items in the matrices"
         )
+    for flag, wanted in (("--contributions", contributions), ("--sweep-q", sweep_q)):
+        if wanted and not given.judged:
+            raise MatchcutError(f"{flag} needs judgments: --qrels FILE for runs, text_items in the matrices")
+    chosen = method or ("weighted" if learn or numbers is not None else "avg")
+    settings: dict[str, Any] = {"top": top, "missing": missing, "k": k, "weights": numbers}
+    try:
+        if given.judged:
+            given.per_query(measure)  # refuses an unknown measure before anything is written
+        if learn or select:
+            validation = _validation(given, files, joined(val), collection, models, val_split, val_qrels)
+            if learn:
+                found = learn_weights(validation.rankings, **validation.judgments())
+                settings["weights"] = found.weights
+                shown = ", ".join(f"{n} {w:.3f}" for n, w in zip(given.names, found.weights, strict=True))
+                console.print(f"weights learned on {found.queries:,} queries: {shown}", highlight=False, markup=False)
+            if select:
+                given, settings["weights"], told = _select(given, validation, select, chosen, settings, measure)
+                console.print(told, highlight=False, markup=False)
+        tag = f"hybrid{top}" if chosen == "hybrid" else chosen
+        fused = given.like(combine(given.rankings, chosen, depth=depth, tag=tag, **settings))
+        if out is not None:
+            written = write_ranking(out, fused, kind=to, depth=depth, tag=tag)
+            console.print(f"{out}: {written}", highlight=False, markup=False)
+        if given.judged:
+            console.print(_table(given, fused, tag))
+        if contributions:
+            console.print(_contributions(given, chosen, settings, measure))
+        if sweep_q:
+            _sweep(console, given, missing, measure, plot)
     except ValueError as error:
         raise MatchcutError(str(error)) from error
-    if out is not None:
-        write_run(out, fused, depth=depth)
-        console.print(f"{out}: {sum(map(len, fused.values()))} shots of {len(fused)} topics")
-    if qrels is not None:
-        names = [path.name for path in runs]
-        entries = [evaluate_run(r, qrels, name=n) for r, n in zip([*loaded, fused], [*names, fused.tag], strict=True)]
-        console.print(runs_table(entries))
-    if sweep_q is not None:
-        rule = missing if missing in ("last", "ignore", "full") else None
-        points = sweep_top(loaded, xinfap_per_topic(sweep_q), missing=rule, depth=depth)
-        console.print(sweep_table(points))
-        if plot is not None:
-            plot_sweep(points, plot)
-            console.print(f"{plot}: the curve")
 
 
-def _tag(method: str, top: int) -> str:
-    return f"hybrid{top}" if method == "hybrid" else method
+@dataclass(frozen=True)
+class _Inputs:
+    """Rankings of one kind with their names; matrix: the ids, if they are matrices; qrels: if they are runs."""
+
+    names: list[str]
+    rankings: list[Any]
+    matrix: "ScoreMatrix | None"
+    qrels: Any
+
+    @classmethod
+    def read(
+        cls,
+        files: Sequence[Path],
+        collection: "Collection | None",
+        models: Sequence[str],
+        *,
+        split: str | None,
+        qrels: Any,
+    ) -> "_Inputs":
+        from matchcut.evaluation.matrices import ScoreMatrix
+        from matchcut.evaluation.qrels import read_qrels
+        from matchcut.fusion.sources import as_run, of_one_kind, read_ranking
+
+        found: dict[str, Any] = {name: read_ranking(path) for name, path in by_name(files).items()}
+        if collection is not None:
+            from matchcut.training.scores import score_matrix
+
+            for name in models:
+                if name in found:
+                    raise MatchcutError(f"{name!r} is named twice; give each model once, and files other names")
+                found[name] = score_matrix(collection, name, split=split)
+        if qrels is not None:
+            found = {n: as_run(r, n) if isinstance(r, ScoreMatrix) else r for n, r in found.items()}
+        same: dict[str, Any] = dict(of_one_kind(found))
+        first = next(iter(same.values()))
+        if not isinstance(first, ScoreMatrix):
+            return cls(list(same), list(same.values()), None, None if qrels is None else read_qrels(qrels))
+        return cls(list(same), [m.scores for m in same.values()], first, None)
+
+    @property
+    def judged(self) -> bool:
+        """Whether it is known what is right."""
+        return self.qrels is not None or (self.matrix is not None and self.matrix.text_items is not None)
+
+    def judgments(self) -> dict[str, Any]:
+        """What is right, as `learn_weights` takes it."""
+        if self.matrix is None:
+            return {"judgments": self.qrels}
+        items = self.matrix.items if self.matrix.items is not None else range(self.matrix.scores.shape[1])
+        return {"text_items": self.matrix.text_items, "items": items}
+
+    def per_query(self, measure: str) -> Any:
+        """What a fused ranking is judged by."""
+        from matchcut.fusion import matrix_measure, xinfap_per_topic
+
+        return xinfap_per_topic(self.qrels) if self.matrix is None else matrix_measure(measure, **self.judgments())
+
+    def measure(self, measure: str) -> str:
+        """The name of that measure."""
+        return "xinfAP" if self.matrix is None else measure
+
+    def like(self, fused: Any) -> Any:
+        """A fused run as it is; fused scores with the ids of the matrices."""
+        from matchcut.evaluation.matrices import ScoreMatrix
+
+        m = self.matrix
+        return fused if m is None else ScoreMatrix(fused, m.texts, m.items, m.text_items)
+
+
+def _numbers(weights: Sequence[str]) -> list[float]:
+    try:
+        return [float(w) for w in weights]
+    except ValueError:
+        raise MatchcutError(
+            f"--weights {' '.join(weights)}: must be numbers, one an input, or the word learn"
+        ) from None
+
+
+def _validation(
+    given: _Inputs,
+    files: Sequence[Path],
+    val: Sequence[Path],
+    collection: "Collection | None",
+    models: Sequence[str],
+    val_split: str,
+    val_qrels: Path | None,
+) -> _Inputs:
+    """The same inputs on validation data."""
+    if len(val) != len(files):
+        raise MatchcutError(
+            f"--val has {len(val)} files for {len(files)} files to fuse; give the validation ranking of each, in order"
+        )
+    found = _Inputs.read(val, collection, models, split=val_split, qrels=val_qrels)
+    if not found.judged:
+        raise MatchcutError("validation needs judgments: --val-qrels FILE for runs, text_items in the --val matrices")
+    if (found.matrix is None) != (given.matrix is None):
+        raise MatchcutError("what is fused and --val must be of one kind: matrices, or runs with --val-qrels")
+    return found
+
+
+def _select(
+    given: _Inputs, validation: _Inputs, how: str, method: str, settings: dict[str, Any], measure: str
+) -> tuple[_Inputs, Any, str]:
+    """Only the members that validation chooses, their weights, and the choice in words."""
+    from matchcut.fusion import greedy_selection, leave_one_out
+
+    choose = greedy_selection if how == "greedy" else leave_one_out
+    chosen = choose(validation.rankings, validation.per_query(measure), method, **settings)
+    members = list(chosen.members)
+    names = [given.names[i] for i in members]
+    weights = None if settings["weights"] is None else [settings["weights"][i] for i in members]
+    kept = _Inputs(names, [given.rankings[i] for i in members], given.matrix, given.qrels)
+    value = f"{validation.measure(measure)} {chosen.values[-1]:.4g} on validation data"
+    return kept, weights, f"chosen ({how}): {', '.join(names)}; {value}"
+
+
+def _table(given: _Inputs, fused: Any, tag: str) -> "Table":
+    """What each input and the fused ranking are worth."""
+    names = [*given.names, tag]
+    if given.matrix is None:
+        from matchcut.evaluation.runs import evaluate_run
+        from matchcut.evaluation.tables import runs_table
+
+        ranked = zip([*given.rankings, fused], names, strict=True)
+        return runs_table([evaluate_run(run, given.qrels, name=name) for run, name in ranked])
+    from matchcut.evaluation.retrieval import retrieval_metrics
+    from matchcut.evaluation.statistics import intervals
+    from matchcut.evaluation.tables import retrieval_table
+
+    known = given.judgments()
+    metrics = {n: retrieval_metrics(s, **known) for n, s in zip(names, [*given.rankings, fused.scores], strict=True)}
+    spans: dict[str, Any] = {}
+    for name, found in metrics.items():
+        forward, backward = found.text_to_item, found.item_to_text
+        clusters = known["text_items"][forward.kept]
+        both = (("t2v", forward, clusters), ("v2t", backward, None))
+        spans[name] = {
+            f"{way} {key}": interval
+            for way, direction, units in both
+            for key, interval in intervals(direction.per_query(), clusters=units, samples=2000).items()
+        }
+    return retrieval_table(metrics, spans)
+
+
+def _contributions(given: _Inputs, method: str, settings: dict[str, Any], measure: str) -> "Table":
+    from matchcut.fusion.selection import contribution_table, contributions
+
+    rows = contributions(given.rankings, given.per_query(measure), method, names=given.names, **settings)
+    return contribution_table(rows, given.measure(measure))
+
+
+def _sweep(console: Any, given: _Inputs, missing: str | None, measure: str, plot: Path | None) -> None:
+    from matchcut.fusion.plot import plot_sweep
+    from matchcut.fusion.sweep import sweep_table, sweep_top
+
+    rule = missing if missing in ("last", "ignore", "full") else None
+    points = sweep_top(given.rankings, given.per_query(measure), missing=rule)
+    console.print(sweep_table(points, given.measure(measure)))
+    if plot is not None:
+        plot_sweep(points, plot, measure=given.measure(measure))
+        console.print(f"{plot}: the curve", highlight=False, markup=False)

@@ -130,6 +130,31 @@ def bootstrap(
     return Interval(value, float(low), float(high), level, samples, n)
 
 
+def bootstrap_means(
+    values: Any, *, clusters: Any = None, samples: int = 10_000, level: float = 0.95, seed: int = 0
+) -> list[Interval]:
+    """`bootstrap` of the mean of every column of values [N, K], all from the same resamples: fast for whole curves.
+
+    >>> [i.value for i in bootstrap_means([[0.0, 1.0], [1.0, 1.0]], samples=100)]
+    [0.5, 1.0]
+    """
+    array = to_numpy(values).astype(np.float64)
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"values must be [queries, columns] and not empty, got shape {array.shape}")
+    columns = [_units(array[:, k], clusters) for k in range(array.shape[1])]
+    sums, counts = np.stack([c[0] for c in columns], axis=1), columns[0][1]
+    n = len(counts)
+    rng = np.random.default_rng(seed)
+    drawn: list[Floats] = []
+    step = max(1, CELLS // n)
+    for first in range(0, samples, step):
+        times = rng.multinomial(n, np.full(n, 1 / n), size=min(step, samples - first)).astype(np.float64)
+        drawn.append((times @ sums) / (times @ counts)[:, None])
+    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    means = array.mean(axis=0)
+    return [Interval(float(m), float(a), float(b), level, samples, n) for m, a, b in zip(means, low, high, strict=True)]
+
+
 def _medians(ordered: Floats, times: Array) -> Floats:
     """Median of each resample, [m]: ordered values [N], times [m, N] how often each was drawn."""
     total = np.cumsum(times, axis=1)
@@ -167,22 +192,27 @@ def paired_permutation(
         )
     difference = first - second
     sums, _ = _units(difference, clusters)
-    observed = abs(sums.sum())
-    limit = observed - 1e-12 * np.abs(sums).sum()  # sums in another order differ in the last digits
+    p = float(_sign_flip_p(sums[:, None], samples=samples, seed=seed)[0])
+    interval = bootstrap(difference, clusters=clusters, samples=samples, level=level, seed=seed)
     n = len(sums)
+    return Comparison(name, interval.value, interval.low, interval.high, p, p, n, n <= EXACT_LIMIT)
+
+
+def _sign_flip_p(sums: Floats, *, samples: int, seed: int) -> Floats:
+    """Two-sided p of each column of sums over units, [units, columns]; all columns see the same sign patterns."""
+    n = len(sums)
+    observed = np.abs(sums.sum(axis=0))
+    limit = observed - 1e-12 * np.abs(sums).sum(axis=0)  # sums in another order differ in the last digits
     rng = np.random.default_rng(seed)
     if n <= EXACT_LIMIT:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        p = float(np.mean(np.abs(signs @ sums) >= limit))
-    else:
-        hits = 0
-        step = max(1, CELLS // n)
-        for start in range(0, samples, step):
-            signs = 1 - 2 * rng.integers(0, 2, size=(min(step, samples - start), n), dtype=np.int8)
-            hits += int(np.count_nonzero(np.abs(signs @ sums) >= limit))
-        p = (1 + hits) / (1 + samples)
-    interval = bootstrap(difference, clusters=clusters, samples=samples, level=level, seed=seed)
-    return Comparison(name, interval.value, interval.low, interval.high, p, p, n, n <= EXACT_LIMIT)
+        return np.asarray(np.mean(np.abs(signs @ sums) >= limit, axis=0))
+    hits = np.zeros(sums.shape[1], dtype=np.int64)
+    step = max(1, CELLS // n)
+    for start in range(0, samples, step):
+        signs = 1 - 2 * rng.integers(0, 2, size=(min(step, samples - start), n), dtype=np.int8)
+        hits += np.count_nonzero(np.abs(signs.astype(np.float64) @ sums) >= limit, axis=0)
+    return np.asarray((1 + hits) / (1 + samples))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -223,6 +253,59 @@ def compare(
     return with_holm(found)
 
 
+@dataclass(frozen=True)
+class PairComparison:
+    """System a against system b on one measure."""
+
+    a: str
+    b: str
+    comparison: Comparison
+
+    def verdict(self) -> str:
+        """ "a beats b" with the names in it, or "no difference shown"; the measure must be one where more is better."""
+        return self.comparison.verdict(self.a, self.b)
+
+
+def compare_all(
+    systems: Mapping[str, Mapping[str, Any]], *, clusters: Any = None, samples: int = 10_000, seed: int = 0
+) -> list[PairComparison]:
+    """Compare every two of many systems on every measure, Holm-corrected over all of these comparisons together.
+
+    All tests see the same sign patterns and resamples, so each result is that of `paired_permutation`. The number of
+    patterns grows with the number of comparisons, as the correction would otherwise leave nothing to be found.
+
+    Args:
+        systems: {system: {measure: one number a query, higher is better}}, same measures and queries for all.
+        clusters: ids of what is resampled and flipped together, one a query. samples: at least so many.
+
+    >>> found = compare_all({"x": {"R@1": [1.0] * 9}, "y": {"R@1": [0.0] * 9}})
+    >>> found[0].verdict(), found[0].comparison.p
+    ('x beats y', 0.00390625)
+    """
+    names = list(systems)
+    measures = list(next(iter(systems.values()), {}))
+    if any(list(m) != measures for m in systems.values()):
+        raise ValueError("the systems have different measures, or in different order; give the same ones for all")
+    pairs = [(a, b, m) for i, a in enumerate(names) for b in names[i + 1 :] for m in measures]
+    if not pairs:
+        return []
+    samples = max(samples, 40 * len(pairs))
+    values = {n: {m: to_numpy(v).astype(np.float64) for m, v in of.items()} for n, of in systems.items()}
+    sizes = {v.shape for of in values.values() for v in of.values()}
+    if len(sizes) > 1:
+        raise ValueError(f"the systems have values of shapes {sorted(sizes)}; they must be of the same queries")
+    differences = np.stack([values[a][m] - values[b][m] for a, b, m in pairs], axis=1)
+    sums = np.stack([_units(differences[:, k], clusters)[0] for k in range(len(pairs))], axis=1)
+    p = _sign_flip_p(sums, samples=samples, seed=seed)
+    spans = bootstrap_means(differences, clusters=clusters, samples=min(samples, 10_000), seed=seed)
+    n = len(sums)
+    raw = [
+        Comparison(m, s.value, s.low, s.high, float(q), float(q), n, n <= EXACT_LIMIT)
+        for (_, _, m), s, q in zip(pairs, spans, p, strict=True)
+    ]
+    return [PairComparison(a, b, c) for (a, b, _), c in zip(pairs, with_holm(raw), strict=True)]
+
+
 def with_holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The same comparisons, with p_adjusted corrected over all of them."""
     adjusted = holm([c.p for c in comparisons])
@@ -237,8 +320,13 @@ def intervals(
     >>> intervals({"R@1": [0.0, 100.0], "MdR": [1, 3]})["MdR"].value
     2.0
     """
-    found = {}
-    for name, values in per_query.items():
-        statistic: Literal["mean", "median"] = "median" if name.split()[-1] == "MdR" else "mean"
-        found[name] = bootstrap(values, clusters=clusters, statistic=statistic, samples=samples, seed=seed)
-    return found
+    medians = {name for name in per_query if name.split()[-1] == "MdR"}
+    means = {name: to_numpy(values).astype(np.float64) for name, values in per_query.items() if name not in medians}
+    found: dict[str, Interval] = {}
+    if means:
+        columns = np.stack(list(means.values()), axis=1)
+        spans = bootstrap_means(columns, clusters=clusters, samples=samples, seed=seed)
+        found = dict(zip(means, spans, strict=True))
+    for name in medians:
+        found[name] = bootstrap(per_query[name], clusters=clusters, statistic="median", samples=samples, seed=seed)
+    return {name: found[name] for name in per_query}

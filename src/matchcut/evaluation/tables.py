@@ -14,32 +14,33 @@ if TYPE_CHECKING:
 def retrieval_table(
     results: Mapping[str, RetrievalMetrics], intervals: Mapping[str, Mapping[str, Interval]] | None = None
 ) -> "Table":
-    """One row a model and direction. intervals: {model: {"t2v R@1": Interval, ...}}, printed under the value.
+    """Two rows a model, one a direction. intervals: {model: {"t2v R@1": Interval, ...}}, printed under the value.
 
     A footnote names the tie rule, the share of tied queries, and any adjustment of the scores.
     """
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title="Retrieval", title_justify="left")
-    table.add_column("model")
-    table.add_column("direction")
+    table = Table(title="Retrieval", title_justify="left", box=SIMPLE_HEAD)  # no lines between: it fits 80 columns
+    table.add_column("model", overflow="fold")
+    table.add_column("", no_wrap=True)
     notes = []
     first = next(iter(results.values()), None)
     names = list(first.text_to_item.values()) if first else []
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("rsum", justify="right")
     for model, result in results.items():
         for way, metrics in (("t2v", result.text_to_item), ("v2t", result.item_to_text)):
             cells = []
             for name, value in metrics.values().items():
                 interval = (intervals or {}).get(model, {}).get(f"{way} {name}")
-                cells.append(f"{value:.1f}" + (f"\n[{interval.low:.1f}, {interval.high:.1f}]" if interval else ""))
-            table.add_row(model, way, *cells, f"{result.rsum:.1f}" if way == "t2v" else "")
+                cells.append(f"{value:.1f}" + (f"\n[dim]{interval.low:.1f}-{interval.high:.1f}[/]" if interval else ""))
+            table.add_row(escape(model) if way == "t2v" else f"[dim]rsum {result.rsum:.1f}[/]", way, *cells)
             if metrics.adjusted:
                 notes.append(f"{model} {way}: {metrics.adjusted}; not comparable with plain scores")
             if metrics.tied:
-                notes.append(f"{model} {way}: {metrics.tied:.1%} of the queries are tied; ties={result.ties!r}")
+                notes.append(f"{model} {way}: {metrics.tied:.1%} of the queries are tied, ties {result.ties}")
             if metrics.unanswerable:
                 notes.append(f"{model} {way}: {metrics.unanswerable} queries without a right answer left out")
     table.caption = "\n".join(notes) or None

@@ -1,6 +1,6 @@
 """Runs: ranked lists of shots per topic, in memory and as TREC files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -160,9 +160,21 @@ def read_run(path: Path | str) -> Run:
     return Run({topic: Ranking.of(s) for topic, s in scores.items()}, tag)
 
 
+def check_words(path: Path | str, ids: Iterable[str]) -> None:
+    """Refuse ids that a file of columns cannot hold."""
+    for name in ids:
+        if len(name.split(None, 1)) != 1 or name != name.strip():
+            raise MatchcutError(f"{path}: the id {name!r} has spaces or is empty; the columns of a run cannot hold it")
+
+
 def write_run(path: Path | str, run: Any, *, depth: int = 1000) -> None:
-    """Write a TREC run, at most `depth` shots a topic, atomically. The scores read back exactly."""
+    """Write a TREC run, at most `depth` shots a topic, atomically. The scores read back exactly.
+
+    Raises:
+        MatchcutError: for an id with spaces, or a file that cannot be written.
+    """
     run = Run.of(run)
+    check_words(path, (run.tag, *run, *(shot for ranking in run.values() for shot in ranking.ids[:depth])))
     lines = [
         f"{topic} 0 {shot} {rank} {score!r} {run.tag}\n"
         for topic, ranking in run.items()

@@ -106,8 +106,8 @@ def fuse_topic(
     entries = _sorted_entries(items, held)
     if not len(entries.rank):
         return np.zeros(0, dtype=np.int64), np.zeros(0)
-    seen = np.zeros((len(entries.start), len(items)), dtype=np.bool_)
-    seen[np.repeat(np.arange(len(entries.start)), entries.sizes), entries.list] = True
+    seen = np.zeros(len(entries.start) * len(items), dtype=np.bool_)
+    seen[entries.owner * len(items) + entries.list] = True
     if np.count_nonzero(seen) < len(entries.rank):
         raise ValueError(f"topic {name}: a list holds an item twice")
     if how.missing == "full" and (entries.sizes < len(items)).any():
@@ -161,6 +161,7 @@ def _in_order(tied: Ints, key: Floats, mean_rank: Floats, item: Ints, ids: Seque
 class _Entries:
     """All (list, item, rank) of a topic, sorted by item, then rank. start, sizes, item: one an item."""
 
+    owner: Ints  # number of the item in `item`
     rank: Ints
     list: Ints
     place: Ints  # where the entry stands in the flat [Q * n] scores
@@ -174,13 +175,14 @@ def _sorted_entries(items: Array, held: npt.NDArray[np.bool_]) -> _Entries:
     flat = items.T.ravel()  # rank by rank, so that a stable sort by item leaves each item's ranks in order
     order = _stable_order(flat)
     order = order[np.count_nonzero(~held) :]  # the padding, -1, comes first
-    item = flat[order].astype(np.int64)
-    start = (
-        np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]])) if len(item) else np.zeros(0, dtype=np.int64)
-    )
-    rank, which = np.divmod(order, q)
-    sizes = np.diff(np.append(start, len(item)))
-    return _Entries(rank + 1, which, which * n + rank, start, sizes, item[start])
+    item = flat[order]
+    new = np.ones(len(item), dtype=np.bool_)
+    np.not_equal(item[1:], item[:-1], out=new[1:])
+    start = np.flatnonzero(new)
+    sizes = np.diff(start, append=len(item))
+    rank = np.repeat(np.arange(1, n + 1), q)[order]
+    which = order - (rank - 1) * q
+    return _Entries(np.cumsum(new) - 1, rank, which, which * n + rank - 1, start, sizes, item[start].astype(np.int64))
 
 
 def _stable_order(values: Array) -> Ints:
@@ -197,15 +199,18 @@ def _stable_order(values: Array) -> Ints:
 
 def _best_ranks(entries: _Entries, lengths: Ints, best_of: int, missing: str) -> Floats:
     """Mean of the `best_of` best ranks of every item. missing: "ignore", or a list's length + 1 for what it lacks."""
-    place = np.arange(len(entries.rank)) - np.repeat(entries.start, entries.sizes)
     kept = np.minimum(entries.sizes, best_of)
-    if missing == "ignore":
-        return np.asarray(np.add.reduceat(np.where(place < best_of, entries.rank, 0), entries.start) / kept)
-    if (lengths == lengths[0]).all():  # then no held rank is worse than a missing one
-        total = np.add.reduceat(np.where(place < best_of, entries.rank, 0), entries.start)
+    if missing == "ignore" or (lengths == lengths[0]).all():  # then no held rank is worse than a missing one
+        rank = entries.rank
+        if best_of < len(lengths):
+            place = np.arange(len(rank)) - entries.start[entries.owner]
+            rank = np.where(place < best_of, rank, 0)
+        total = np.add.reduceat(rank, entries.start)
+        if missing == "ignore":
+            return np.asarray(total / kept)
         return np.asarray((total + (best_of - kept) * (lengths[0] + 1)) / best_of)
     table = np.repeat((lengths + 1)[None, :], len(entries.start), axis=0)
-    table[np.repeat(np.arange(len(entries.start)), entries.sizes), entries.list] = entries.rank
+    table[entries.owner, entries.list] = entries.rank
     return np.asarray(np.partition(table, best_of - 1, axis=1)[:, :best_of].sum(axis=1) / best_of)
 
 
@@ -238,14 +243,14 @@ def normalise_lists(scores: Floats, held: npt.NDArray[np.bool_], method: str) ->
         return scores
     count = np.maximum(held.sum(axis=1, keepdims=True), 1)
     inside = np.where(held, scores, 0.0)
+    low = np.where(held, scores, np.inf).min(axis=1, keepdims=True)
+    high = np.where(held, scores, -np.inf).max(axis=1, keepdims=True)
     if method == "minmax":
-        low = np.where(held, scores, np.inf).min(axis=1, keepdims=True)
-        high = np.where(held, scores, -np.inf).max(axis=1, keepdims=True)
         width = high - low
         return np.where(held & (width > 0), (inside - np.where(held, low, 0)) / np.where(width > 0, width, 1), 0.0)
     mean = inside.sum(axis=1, keepdims=True) / count
-    centred = np.where(held, scores - mean, 0.0)
-    if method == "dbsf":  # sample deviation, as in Qdrant's code
+    centred = np.where(held & (high > low), scores - mean, 0.0)  # the mean of equal scores may be off by rounding
+    if method == "dbsf":  # sample deviation and no clipping, as in Qdrant's code
         deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / np.maximum(count - 1, 1))
         return np.where(held, 0.5 + centred / np.where(deviation > 0, 6 * deviation, 1), 0.0)
     deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)

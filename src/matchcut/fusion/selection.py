@@ -125,17 +125,29 @@ def contributions(
     ]
 
 
+def decimals(measure: str) -> int:
+    """How many decimals to show of a measure: 2 of a percentage, 4 of a fraction.
+
+    >>> decimals("t2v R@1"), decimals("xinfAP")
+    (2, 4)
+    """
+    return 2 if "R@" in measure else 4
+
+
 def contribution_table(rows: Sequence[Contribution], measure: str = "value") -> "Table":
     """The contributions as a table, the most useful model first."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="What each model contributes", title_justify="left")
     for name in ("model", f"{measure} alone", "all without it", "gain from it", "p (Holm)"):
         table.add_column(name)
+    d = decimals(measure)
     for row in sorted(rows, key=lambda r: -r.gain.difference):
-        g = row.gain
-        gain = f"{g.difference:+.4f} [{g.low:+.4f}, {g.high:+.4f}]"
-        table.add_row(row.name, str(row.alone), f"{row.without:.4f}", gain, f"{g.p_adjusted:.4f}")
+        a, g = row.alone, row.gain
+        alone = f"{a.value:.{d}f}\n[dim]{a.low:.{d}f} ... {a.high:.{d}f}[/]"
+        gain = f"{g.difference:+.{d}f}\n[dim]{g.low:+.{d}f} ... {g.high:+.{d}f}[/]"
+        table.add_row(escape(row.name), alone, f"{row.without:.{d}f}", gain, f"{g.p_adjusted:.4f}")
     return table
 
 

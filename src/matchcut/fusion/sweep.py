@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matchcut.evaluation.inferred import xinfap
-from matchcut.evaluation.qrels import Qrels
 from matchcut.evaluation.statistics import Interval, bootstrap
 from matchcut.fusion.combine import fuse, stack_runs
-from matchcut.fusion.selection import PerQuery
+from matchcut.fusion.selection import PerQuery, decimals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,6 +53,7 @@ def sweep_top(
         rankings: as in `fuse`. per_query: fused ranking -> one number a query; `xinfap_per_topic(qrels)` for runs.
         tops: the Q' to try; a sensible selection by default. samples: of the bootstrap. settings: as in `fuse`.
 
+    >>> from matchcut.fusion import xinfap_per_topic
     >>> runs = [{"1": ["a", "b"]}, {"1": ["b", "a"]}]
     >>> [p.top for p in sweep_top(runs, xinfap_per_topic({"1": {"a": 1, "b": 0}}), samples=100)]
     [1, 2]
@@ -68,12 +67,6 @@ def sweep_top(
     return points
 
 
-def xinfap_per_topic(qrels: Any) -> PerQuery:
-    """A function from a run to its xinfAP per topic of the qrels (0 for a topic it lacks)."""
-    judged = Qrels.of(qrels)
-    return lambda run: list(xinfap(run, judged).per_topic.values())
-
-
 def sweep_table(points: Sequence[SweepPoint], measure: str = "xinfAP") -> "Table":
     """The curve as a table."""
     from rich.table import Table
@@ -81,14 +74,15 @@ def sweep_table(points: Sequence[SweepPoint], measure: str = "xinfAP") -> "Table
     table = Table(title=f"{measure} against Q'", title_justify="left")
     for name in ("Q'", measure, "95%", "minus AVG", "95%"):
         table.add_column(name, justify="right")
+    digits = decimals(measure)
     ends = {1: " (MAX)", points[-1].top: " (AVG)"} if len(points) > 1 else {}
     for p in points:
         v, d = p.value, p.versus_avg
         table.add_row(
             f"{p.top}{ends.get(p.top, '')}",
-            f"{v.value:.4f}",
-            f"{v.low:.4f} ... {v.high:.4f}",
-            f"{d.value:+.4f}",
-            f"{d.low:+.4f} ... {d.high:+.4f}",
+            f"{v.value:.{digits}f}",
+            f"{v.low:.{digits}f} ... {v.high:.{digits}f}",
+            f"{d.value:+.{digits}f}",
+            f"{d.low:+.{digits}f} ... {d.high:+.{digits}f}",
         )
     return table
