@@ -8,7 +8,6 @@ from matchcut.audit.content import Content, Floats, Ints
 from matchcut.audit.evidence import Evidences
 from matchcut.collection import Collection
 from matchcut.errors import MatchcutError
-from matchcut.training.data import load
 from matchcut.training.encode import score_split
 from matchcut.training.trained_model import TrainedModel
 
@@ -36,9 +35,8 @@ def score(collection: Collection, model: str, content: Content, *, split: str | 
         MatchcutError: if there is no such model or part, or the part is too large for one matrix.
     """
     trained = TrainedModel.open(collection, model)
-    recipe = trained.recipe
-    part = split or recipe.data.test
-    data = load(collection, part=part, scheme=recipe.data.scheme, text=recipe.text, item=recipe.item)
+    part = split or trained.recipe.data.test
+    data = trained.data(collection, part)
     if len(data.captions) * len(data.items) > MOST_SCORES:
         raise MatchcutError(
             f"{collection.root}: part {part!r} has {len(data.captions):,} captions of {len(data.items):,} items, more "

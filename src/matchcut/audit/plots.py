@@ -1,21 +1,17 @@
 """The plots of the audit's page, as SVG text."""
 
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from matchcut.audit.detection import Detection
 from matchcut.audit.distribution import Pairs
-
-INK, BLUE, ORANGE = "#1f2933", "#2f6f9f", "#d9822b"
-COLOURS = ("#2f6f9f", "#d9822b", "#5b8c5a", "#9a5ba6", "#b0413e", "#7a7a7a")
+from matchcut.pages.plots import BLUE, COLOURS, ORANGE, new_figure, to_svg
 
 
 def similarity_histogram(pairs: Pairs, thresholds: Mapping[str, float]) -> str:
     """Histogram of the similarity of random pairs, on a logarithmic scale, with named thresholds as lines."""
-    figure, axes = _figure(7.2, 3.0)
+    figure, axes = new_figure(7.2, 3.0)
     values = pairs.similarity
     axes.hist(values, bins=np.linspace(float(values.min()), 1.0, 90), color=BLUE, alpha=0.85)
     axes.set_yscale("log")
@@ -28,12 +24,14 @@ def similarity_histogram(pairs: Pairs, thresholds: Mapping[str, float]) -> str:
         )  # fmt: skip
     axes.set_xlabel("cosine similarity of two captions of different items")
     axes.set_ylabel("pairs")
-    return _svg(figure)
+    return to_svg(
+        figure, "Histogram of the cosine similarity of random pairs of captions, with the thresholds as lines"
+    )
 
 
 def precision_recall(detections: Sequence[Detection]) -> str:
     """Precision against recall of each detector on the half that nothing was chosen on."""
-    figure, axes = _figure(7.2, 3.6)
+    figure, axes = new_figure(7.2, 3.6)
     for colour, one in zip(COLOURS, detections, strict=False):
         recall, precision = zip(*one.curve, strict=True)
         axes.plot(recall, precision, color=colour, linewidth=1.6, label=f"{one.name} (AUC {one.auc.value:.3f})")
@@ -43,27 +41,4 @@ def precision_recall(detections: Sequence[Detection]) -> str:
     axes.set_xlabel("recall: share of the false negatives that are found")
     axes.set_ylabel("precision")
     axes.legend(fontsize=7.5, frameon=False, loc="upper right")
-    return _svg(figure)
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(labelsize=8, colors=INK)
-    axes.xaxis.label.set_fontsize(9)
-    axes.yaxis.label.set_fontsize(9)
-    axes.grid(alpha=0.2)
-    return figure, axes
-
-
-def _svg(figure: Any) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return to_svg(figure, "Precision against recall of each kind of evidence")

@@ -9,10 +9,11 @@ import numpy as np
 from matchcut.audit.content import Content
 from matchcut.audit.hardest import Hardest
 from matchcut.audit.judgments import SINGLE, JudgedEvidence
-from matchcut.audit.pictures import Pictures
 from matchcut.audit.plots import precision_recall, similarity_histogram
 from matchcut.audit.run import Audit
 from matchcut.files import write_text
+from matchcut.pages import Pictures
+from matchcut.pages import render as fill
 
 EXAMPLES = 6  # of each kind
 PAGE_PERCENTS = (0.1, 1.0, 5.0)  # marked in the histogram and shown with examples
@@ -36,16 +37,12 @@ def write_report(audit: Audit, path: Path | str) -> list[Path]:
 
 def render(audit: Audit) -> str:
     """The page as HTML text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("matchcut.audit", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     pictures = Pictures(audit.collection)
     thresholds = {f"{percent:g} %": audit.pairs.threshold(percent) for percent in PAGE_PERCENTS}
-    page = environment.get_template("report.html")
-    return page.render(
+    return fill(
+        "matchcut.audit",
+        "report.html",
+        title=f"Audit of {audit.collection.root.name}",
         facts=audit.to_json(),
         histogram=similarity_histogram(audit.pairs, thresholds),
         exact=[_group(audit.content, group, pictures) for group in audit.exact.groups[:EXAMPLES]],
