@@ -18,8 +18,11 @@ COMMANDS = {
     "info": ("matchcut.cli.info:info", "Show what a collection holds."),
     "audit": ("matchcut.cli.audit:audit", "Find captions that are true of other items than their own."),
     "train": ("matchcut.cli.train:train", "Train one model."),
+    "convert": ("matchcut.cli.convert:convert", "Take over the weights of a public reference implementation."),
+    "sweep": ("matchcut.cli.sweep:sweep", "Train a grid of models, many at a time, and tell which choices mattered."),
     "evaluate": ("matchcut.cli.evaluate:evaluate", "Measure models on a split, or run files, with intervals."),
     "fuse": ("matchcut.cli.fuse:fuse", "Combine many models' rankings into one."),
+    "report": ("matchcut.cli.report:report", "Write one page on models or runs: tables, curves, what they find."),
     "search": ("matchcut.cli.search:search", "Find moments that a sentence describes."),
 }
 
