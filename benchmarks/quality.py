@@ -12,9 +12,9 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,8 +46,17 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Tells runs apart: the dataset and everything that the recipe says."""
-        return json.dumps([self.dataset, self.recipe.to_dict()])
+        """Tells runs apart: the dataset and all that the recipe says beside defaults."""
+        return key(self.dataset, self.recipe)
+
+
+def key(dataset: str, recipe: Any) -> str:
+    """The dataset and what a recipe says, without defaults, so that a new option leaves old results valid."""
+    said = recipe.to_dict()
+    for section, options in (("data", recipe.data), ("model", recipe.model), ("training", recipe.training)):
+        defaults = json.loads(json.dumps(asdict(type(options)())))
+        said[section] = {k: v for k, v in said[section].items() if k not in defaults or v != defaults[k]}
+    return json.dumps([dataset, said], sort_keys=True)
 
 
 def main(
@@ -74,7 +83,8 @@ def main(
     tables = tomllib.loads((ROOT / "benchmarks" / "quality.toml").read_text())
     chosen = {name: tables[name] for name in table or tables}
     for dataset in datasets:
-        prepare(dataset, data / dataset, work)
+        further = [name for rows in chosen.values() for name in rows.get("features", {}).get(dataset, [])]
+        prepare(dataset, data / dataset, work, further)
     log = work / "results.jsonl"
     done = {record["key"]: record for record in read_log(log)}
     runs = list(plan(chosen, datasets, seeds))
@@ -102,7 +112,7 @@ def main(
             replace_section(write, f"{name} {dataset}", text)
 
 
-def prepare(dataset: str, source: Path, work: Path) -> None:
+def prepare(dataset: str, source: Path, work: Path, further: Sequence[str]) -> None:
     """Import and embed, once."""
     from matchcut.collection import Collection
     from matchcut.datasets import load
@@ -115,7 +125,7 @@ def prepare(dataset: str, source: Path, work: Path) -> None:
     collection = Collection.create(work / dataset)
     if not collection.counts()["items"]:
         load(dataset, source, collection)
-    for encoder in ("efficientnet-lite0", "minilm"):
+    for encoder in ("efficientnet-lite0", "minilm", *further):
         embed(collection, encoder)
     data = load_part(collection, part="train", text=["minilm"], item=["efficientnet-lite0"])
     TrainingEvidence.load(collection, data, ["svd"])
@@ -146,7 +156,7 @@ def plan(tables: Mapping[str, Any], datasets: tuple[str, ...], seeds: int) -> It
         for table, rows in tables.items():
             common = rows.get("common", {})
             for row, settings in rows.items():
-                if settings is common:
+                if row in ("common", "features"):
                     continue
                 for dataset in datasets:
                     parts = [part.get(key, ()) for part in (common, settings) for key in ("set", dataset)]
@@ -161,6 +171,7 @@ def measure(run: Run, work: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     from matchcut.collection import Collection
     from matchcut.training import evaluate, train
+    from matchcut.training.trained_model import TrainedModel
 
     collection = Collection.open(work / run.dataset)
     name = f"quality-{os.getpid()}"
@@ -172,6 +183,7 @@ def measure(run: Run, work: Path) -> dict[str, Any]:
         "val": trained.best,
         "epoch": trained.best_epoch,
         "seconds": trained.seconds,
+        "parameters": sum(p.numel() for p in TrainedModel.open(collection, name).network.parameters()),
         "left_out": last["objective"].get("left_out", 0.0),
         "test": test.values(),
     }

@@ -106,7 +106,7 @@ def test_what_is_wrong_is_said_with_file_key_and_cell(grid, message):
 
 @pytest.mark.parametrize(
     ("file", "rates"),
-    [("exclusion_2021_grid", (1e-4, 5e-5, 1e-5)), ("exclusion_2021_grid_small", (2e-3, 1e-3, 2e-4))],
+    [("exclusion_2021_grid", (1e-4, 5e-5, 1e-5)), ("exclusion_2021_grid_small", (1e-3, 5e-4, 1e-4))],
 )
 def test_the_published_grid_has_72_models(file, rates):
     grid = Grid.read(ROOT / "recipes" / f"{file}.toml")
