@@ -25,6 +25,7 @@ import msgspec
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MATCHCUT_DATA", "../shared/data"))
+GUIDE = "quality-guide"
 MEASURES = ("t2v R@1", "t2v R@5", "t2v R@10", "v2t R@1", "v2t R@5", "v2t R@10", "rsum")
 
 
@@ -85,6 +86,8 @@ def main(
     for dataset in datasets:
         further = [name for rows in chosen.values() for name in rows.get("features", {}).get(dataset, [])]
         prepare(dataset, data / dataset, work, further)
+        if any(GUIDE in override for run in plan(chosen, (dataset,), 1) for override in run.overrides):
+            train_guides(dataset, work)
     log = work / "results.jsonl"
     done = {record["key"]: record for record in read_log(log)}
     runs = list(plan(chosen, datasets, seeds))
@@ -131,6 +134,16 @@ def prepare(dataset: str, source: Path, work: Path, further: Sequence[str]) -> N
     TrainingEvidence.load(collection, data, ["svd"])
     for name in ("minilm", "svd"):
         shuffled(collection, name)
+
+
+def train_guides(dataset: str, work: Path) -> None:
+    """Three models of the dataset's recipe with other seeds, whose mean score guides and teaches others."""
+    from matchcut.collection import Collection
+    from matchcut.training import Recipe, train
+
+    for k in range(3):
+        recipe = Recipe.read(ROOT / "recipes" / f"{dataset}.toml", overrides=[f"training.seed={100 + k}"])
+        train(recipe, Collection.open(work / dataset), name=f"{GUIDE}-{k}")
 
 
 def shuffled(collection: Any, name: str) -> None:
