@@ -126,4 +126,6 @@ def _summary(
     for table in comparison_tables(read):
         console.print(table)
     if read.without:
-        console.print(f"without {', '.join(read.without)}: failed or not trained yet", highlight=False, markup=False)
+        some = ", ".join(read.without[:3]) + (", ..." if len(read.without) > 3 else "")
+        text = f"{len(read.without)} models failed or are not trained yet: {some}"
+        console.print(text, highlight=False, markup=False)

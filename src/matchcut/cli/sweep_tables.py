@@ -18,9 +18,11 @@ from matchcut.sweep.grid import Cell
 from matchcut.sweep.results import Result
 from matchcut.sweep.runner import Event
 
-CAPTION = """Differences are between models that agree in all other settings. The intervals (bootstrap over those pairs)
-say how much a difference varies from setting to setting of this grid, not with another seed or other queries.
-Better and worse: by a sign-flip test over at least 6 pairs, Holm-corrected over all rows, at 5%."""
+CAPTION = (
+    "Differences are to the reference, between models that agree in all other settings. The intervals (bootstrap over "
+    "those pairs) say how much a difference varies from setting to setting of this grid, not with another seed or other "
+    "queries. Better and worse: by a sign-flip test over at least 6 pairs, Holm-corrected over all rows, at 5%."
+)
 
 STATES = {"running": "bold", "failed": "red", "done": "green", "waiting": "dim"}  # and the order of the rows
 
@@ -147,8 +149,9 @@ def comparison_tables(found: Comparison) -> list[Table]:
         row = *values, f"{scored.score:.1f}", str(result.best_epoch), f"{result.seconds:.0f}"
         models.add_row(escape(scored.cell), *row)
     choices = Table(title=f"which choices mattered, by the sum of recalls on {found.part}", title_justify="left")
-    for name in ("setting", "choice", "mean", "difference to the first", "95% interval", "verdict"):
-        choices.add_column(name, justify="left" if name in ("setting", "choice", "verdict") else "right")
+    for name in ("setting", "choice", "mean", "difference", "95% interval", "verdict"):
+        words = name in ("setting", "choice", "verdict")
+        choices.add_column(name, justify="left" if words else "right", no_wrap=not words)
     last = ""
     for m in found.summary.marginals:
         d = m.difference
@@ -156,7 +159,7 @@ def comparison_tables(found: Comparison) -> list[Table]:
         interval = f"{d.low:+.2f} to {d.high:+.2f}" if d and m.enough else ""
         if last and m.axis != last:
             choices.add_section()
-        axis = "" if m.axis == last else escape(m.axis)
+        axis = "" if m.axis == last else escape(m.axis.rpartition(".")[2])
         choices.add_row(axis, escape(m.label), f"{m.mean:.2f}", shown, interval, m.verdict)
         last = m.axis
     choices.caption = CAPTION

@@ -68,9 +68,9 @@ def fuse(
     fused: dict[str, Ranking] = {}
     for topic, lists in stacked.topics.items():
         best, _ = fuse_topic(
-            lists.items, lists.scores if how.by_score else None, how, depth=depth, name=topic, ids=lists.ids
+            lists.entries, lists.scores if how.by_score else None, how, depth=depth, name=topic, ids=lists.ids
         )
-        fused[topic] = Ranking.of_order([lists.ids[i] for i in best.tolist()])
+        fused[topic] = Ranking.of_order(lists.ids[best].tolist())
     return Run(fused, tag or method)
 
 

@@ -1,7 +1,7 @@
 """Fuse ranked lists given as arrays of item numbers: many lists, many topics, fast."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from matchcut.evaluation.ranks import Floats, Ints
 from matchcut.fusion.methods import Missing, Options, options
 
 DEPTH = 1000
+TABLE = 1 << 22  # smaller item numbers are looked up in a table, others sorted
 DIGITS = 12  # normalised fused scores that agree to so many decimals are equal
 
 
@@ -66,7 +67,9 @@ def fuse_lists(
         if values.shape != array.shape:
             raise ValueError(f"scores have shape {values.shape}, items {array.shape}; they must be the same")
     fused = [
-        fuse_topic(array[:, t], None if values is None else values[:, t], how, depth=depth, name=str(t))
+        fuse_topic(
+            Entries.of(array[:, t], str(t)), None if values is None else values[:, t], how, depth=depth, name=str(t)
+        )
         for t in range(array.shape[1])
     ]
     longest = max((len(f[0]) for f in fused), default=0)
@@ -83,175 +86,219 @@ def fuse_lists(
 
 
 def fuse_topic(
-    items: Array,
+    entries: "Entries",
     scores: Floats | None,
     how: Options,
     *,
     depth: int | None = DEPTH,
     name: str = "",
-    ids: Sequence[str] | None = None,
+    ids: Array | None = None,
 ) -> tuple[Ints, Floats]:
     """Fuse the lists of one topic: (item numbers best first, their fused ranks or scores).
 
     Args:
-        items: int [Q, n], -1 = padding at the end. scores: [Q, n]. depth: None keeps all. ids: the item of each number,
-            which then break ties in place of the numbers. name: of the topic, for
-        messages.
+        entries: of the lists. scores: [Q, n]. depth: None keeps all. name: of the topic, for messages.
+        ids: the item of each number, which then break ties in place of the numbers.
     """
-    items = np.ascontiguousarray(items)  # a topic is cut out of [Q, T, n]
-    held = items >= 0
-    lengths = held.sum(axis=1)
-    if not held.all() and (held[:, 1:] & ~held[:, :-1]).any():
-        raise ValueError(f"topic {name}: padding (-1) stands before an item; it must be at the end of a list")
-    entries = _sorted_entries(items, held)
-    if not len(entries.rank):
+    if not len(entries.item):
         return np.zeros(0, dtype=np.int64), np.zeros(0)
-    seen = np.zeros(len(entries.start) * len(items), dtype=np.bool_)
-    seen[entries.owner * len(items) + entries.list] = True
-    if np.count_nonzero(seen) < len(entries.rank):
-        raise ValueError(f"topic {name}: a list holds an item twice")
-    if how.missing == "full" and (entries.sizes < len(items)).any():
-        lacking = int((entries.sizes < len(items)).sum())
+    if how.missing == "full" and (entries.sizes < len(entries.lengths)).any():
+        lacking = int((entries.sizes < len(entries.lengths)).sum())
         raise ValueError(
             f"topic {name}: {lacking} of {len(entries.sizes)} items are not in every list, "
             "but missing='full' needs full rankings"
         )
     if how.by_score:
         assert scores is not None
-        values = _fused_scores(entries, scores, held, how)
+        values = _fused_scores(entries, scores, how)
     elif how.method == "rrf":
-        values = np.add.reduceat(how.weights[entries.list] / (how.k + entries.rank), entries.start)
+        values = entries.total(how.weights / (how.k + np.arange(1, entries.longest + 1)[:, None]))
     elif how.method == "borda":
-        values = _borda(entries, lengths)
+        values = _borda(entries)
     else:
-        values = _best_ranks(entries, lengths, how.best_of, how.missing)
+        values = _best_ranks(entries, how.best_of, how.missing)
     descending = how.by_score or how.method in ("rrf", "borda")
     key = -values if descending else values
     if descending and how.method != "mean":  # rounding errors must not decide; scores as they are have any scale
-        key = np.round(key, DIGITS)
-    pick = np.arange(len(key))
-    if depth is not None and depth < len(key):  # nothing beyond the depth-th best value can come in
+        key = np.rint(key * 10.0**DIGITS)
+    if depth is None or depth >= len(key):
+        best = np.argsort(key)
+    else:  # nothing beyond the depth-th best value can come in
         pick = np.flatnonzero(key <= np.partition(key, depth - 1)[depth - 1])
-    best = pick[np.argsort(key[pick])]
-    tied = np.flatnonzero(key[best[1:]] == key[best[:-1]])
+        best = pick[np.argsort(key[pick])]
+    ordered = key[best]
+    tied = _in_group(ordered[1:] == ordered[:-1])
     if len(tied):
-        members = np.unique(np.concatenate([tied, tied + 1]))
-        mean_rank = _best_ranks(entries, lengths, len(items), "last")  # breaks ties, whatever `missing` is
-        best[members] = _in_order(best[members], key, mean_rank, entries.item, ids)
+        best[tied] = _in_order(best[tied], key, entries.mean_rank, entries.item, ids)
     best = best[:depth]
     return entries.item[best], values[best]
 
 
-def _in_order(tied: Ints, key: Floats, mean_rank: Floats, item: Ints, ids: Sequence[str] | None) -> Ints:
+def _in_group(same: npt.NDArray[np.bool_]) -> Ints:
+    """Where a row of values stands beside an equal one; same: [n - 1], whether it equals the next."""
+    member = np.zeros(len(same) + 1, dtype=np.bool_)
+    member[:-1] = same
+    member[1:] |= same
+    return np.flatnonzero(member)
+
+
+def _in_order(tied: Ints, key: Floats, mean_rank: Floats, item: Ints, ids: Array | None) -> Ints:
     """Order entries by key, then mean rank, then id (or item number)."""
     if ids is None:
         return tied[np.lexsort((item[tied], mean_rank[tied], key[tied]))]
     ordered = tied[np.lexsort((mean_rank[tied], key[tied]))]
-    same = (key[ordered[1:]] == key[ordered[:-1]]) & (mean_rank[ordered[1:]] == mean_rank[ordered[:-1]])
-    if same.any():  # only these need their names compared
-        start = np.flatnonzero(np.concatenate([[True], ~same]))
-        sizes = np.diff(np.append(start, len(ordered)))
-        for first, size in zip(start[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-            group = ordered[first : first + size].tolist()
-            ordered[first : first + size] = sorted(group, key=lambda e: ids[int(item[e])])
+    by_key, by_rank = key[ordered], mean_rank[ordered]
+    same = (by_key[1:] == by_key[:-1]) & (by_rank[1:] == by_rank[:-1])
+    members = _in_group(same)  # only these need their names compared
+    group = np.cumsum(np.append(True, ~same))[members]
+    names = list(zip(group.tolist(), ids[item[ordered[members]]].tolist(), strict=True))
+    ordered[members] = ordered[members[sorted(range(len(names)), key=names.__getitem__)]]
     return ordered
 
 
 @dataclass(frozen=True)
-class _Entries:
-    """All (list, item, rank) of a topic, sorted by item, then rank. start, sizes, item: one an item."""
+class Entries:
+    """The lists of a topic with its items numbered 0, 1, ...; the same for all methods.
 
-    owner: Ints  # number of the item in `item`
-    rank: Ints
-    list: Ints
-    place: Ints  # where the entry stands in the flat [Q * n] scores
-    start: Ints
-    sizes: Ints
+    lengths: one a list; longest: n of [Q, n]; held: where the entries stand in the flat [n, Q] lists;
+    owner: the number of each entry's item, smaller ranks first; item, sizes: of each number the given item, how many
+    lists hold it.
+    """
+
+    lengths: Ints
+    longest: int
+    held: Ints | slice
+    owner: Ints
     item: Ints
+    sizes: Ints
+
+    @classmethod
+    def of(cls, items: Array, name: str = "") -> "Entries":
+        """Number the items [Q, n], -1 = padding at the end, of the topic `name`."""
+        lists, longest = items.shape
+        flat = items.T.astype(np.int64, order="C").ravel()
+        held: Ints | slice = slice(None)
+        lengths = np.full(lists, longest)
+        if flat.min(initial=0) < 0:
+            inside = items >= 0
+            if (inside[:, 1:] & ~inside[:, :-1]).any():
+                raise ValueError(f"topic {name}: padding (-1) stands before an item; it must be at the end of a list")
+            held = np.flatnonzero(flat >= 0)
+            lengths = np.count_nonzero(inside, axis=1)
+            flat = flat[held]
+        owner, item = _number(flat)
+        sizes = np.bincount(owner, minlength=len(item))
+        entries = cls(lengths, longest, held, owner, item, sizes)
+        seen = np.zeros(len(item) * lists, dtype=np.bool_)
+        seen[owner * lists + entries.spread(np.arange(lists))] = True
+        if np.count_nonzero(seen) < len(owner):
+            raise ValueError(f"topic {name}: a list holds an item twice")
+        return entries
+
+    def spread(self, values: Array) -> Array:
+        """What each entry has in `values`: [n, Q], [n, 1] for ranks, or [Q] for lists."""
+        table = np.empty((self.longest, len(self.lengths)), dtype=values.dtype)
+        table[:] = values
+        return table.ravel()[self.held]
+
+    def total(self, values: Array) -> Floats:
+        """The sum of `values` (as in `spread`) over the entries of every item, added up by rank, best first."""
+        return np.bincount(self.owner, self.spread(values), minlength=len(self.item))
+
+    @cached_property
+    def mean_rank(self) -> Floats:
+        """The mean rank of every item, a missing one being the list's length + 1; it breaks ties."""
+        missing = self.lengths + 1
+        gained = self.total(np.arange(1.0, self.longest + 1)[:, None] - missing)
+        return np.asarray((gained + missing.sum()) / len(missing))
 
 
-def _sorted_entries(items: Array, held: npt.NDArray[np.bool_]) -> _Entries:
-    q, n = items.shape
-    flat = items.T.ravel()  # rank by rank, so that a stable sort by item leaves each item's ranks in order
-    order = _stable_order(flat)
-    order = order[np.count_nonzero(~held) :]  # the padding, -1, comes first
-    item = flat[order]
-    new = np.ones(len(item), dtype=np.bool_)
-    np.not_equal(item[1:], item[:-1], out=new[1:])
-    start = np.flatnonzero(new)
-    sizes = np.diff(start, append=len(item))
-    rank = np.repeat(np.arange(1, n + 1), q)[order]
-    which = order - (rank - 1) * q
-    return _Entries(np.cumsum(new) - 1, rank, which, which * n + rank - 1, start, sizes, item[start].astype(np.int64))
+def _number(flat: Ints) -> tuple[Ints, Ints]:
+    """Number what is in `flat` from 0 on: the number of each entry, and what each number stands for."""
+    if flat.max(initial=0) >= TABLE:
+        item, owner = np.unique(flat, return_inverse=True)
+        return owner, item
+    places = np.arange(len(flat))
+    table = np.empty(flat.max(initial=0) + 1, dtype=np.int64)
+    table[flat] = places  # of many places of an item one stays, whichever; cells of other items are never read
+    chosen = table[flat]
+    stays = chosen == places
+    number = np.cumsum(stays, dtype=np.int64) - 1
+    return number[chosen], flat[stays]
 
 
-def _stable_order(values: Array) -> Ints:
-    """Stable argsort of whole numbers from -1; 16 bits at a time, which NumPy sorts by radix, many times faster."""
-    shifted = values.astype(np.int64) + 1
-    order = np.argsort((shifted & 0xFFFF).astype(np.uint16), kind="stable")
+def _best_ranks(entries: Entries, best_of: int, missing: str) -> Floats:
+    """Mean of the `best_of` best ranks of every item. missing: "ignore", or a list's length + 1 for what it lacks."""
+    lengths, sizes = entries.lengths, entries.sizes
+    rank = np.arange(1.0, entries.longest + 1)[:, None]
+    if best_of == len(lengths):
+        return entries.total(rank) / sizes if missing == "ignore" else entries.mean_rank
+    if missing == "ignore" or (lengths == lengths[0]).all():  # then no held rank is worse than a missing one
+        order = _stable_order(entries.owner)  # item by item, best rank first
+        place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        best = order[place < best_of]
+        total = np.bincount(entries.owner[best], entries.spread(rank)[best])
+        kept = np.minimum(sizes, best_of)
+        if missing == "ignore":
+            return np.asarray(total / kept)
+        return np.asarray((total + (best_of - kept) * (lengths[0] + 1)) / best_of)
+    table = np.repeat((lengths + 1)[None, :], len(sizes), axis=0)
+    table[entries.owner, entries.spread(np.arange(len(lengths)))] = entries.spread(rank)
+    return np.asarray(np.partition(table, best_of - 1, axis=1)[:, :best_of].sum(axis=1) / best_of)
+
+
+def _stable_order(values: Ints) -> Ints:
+    """Stable argsort of whole numbers from 0; 16 bits at a time, which NumPy sorts by radix, many times faster."""
+    order = np.argsort(values.astype(np.uint16), kind="stable")
     bits = 16
-    while int(shifted.max(initial=0)) >> bits:
-        digits = ((shifted >> bits) & 0xFFFF).astype(np.uint16)
+    while int(values.max(initial=0)) >> bits:
+        digits = (values >> bits).astype(np.uint16)
         order = order[np.argsort(digits[order], kind="stable")]
         bits += 16
     return order
 
 
-def _best_ranks(entries: _Entries, lengths: Ints, best_of: int, missing: str) -> Floats:
-    """Mean of the `best_of` best ranks of every item. missing: "ignore", or a list's length + 1 for what it lacks."""
-    kept = np.minimum(entries.sizes, best_of)
-    if missing == "ignore" or (lengths == lengths[0]).all():  # then no held rank is worse than a missing one
-        rank = entries.rank
-        if best_of < len(lengths):
-            place = np.arange(len(rank)) - entries.start[entries.owner]
-            rank = np.where(place < best_of, rank, 0)
-        total = np.add.reduceat(rank, entries.start)
-        if missing == "ignore":
-            return np.asarray(total / kept)
-        return np.asarray((total + (best_of - kept) * (lengths[0] + 1)) / best_of)
-    table = np.repeat((lengths + 1)[None, :], len(entries.start), axis=0)
-    table[entries.owner, entries.list] = entries.rank
-    return np.asarray(np.partition(table, best_of - 1, axis=1)[:, :best_of].sum(axis=1) / best_of)
+def _borda(entries: Entries) -> Floats:
+    candidates = len(entries.item)
+    share = (candidates - entries.lengths + 1) / 2  # what each unheld item of a list gets
+    points = candidates - np.arange(1, entries.longest + 1)[:, None] + 1.0
+    return np.asarray(entries.total(points - share) + share.sum())
 
 
-def _borda(entries: _Entries, lengths: Ints) -> Floats:
-    candidates = len(entries.start)
-    points = candidates - entries.rank + 1.0
-    share = (candidates - lengths + 1) / 2  # what each unheld item of a list gets
-    held = np.add.reduceat(points - share[entries.list], entries.start)
-    return np.asarray(held + share.sum())
-
-
-def _fused_scores(entries: _Entries, scores: Floats, held: npt.NDArray[np.bool_], how: Options) -> Floats:
-    normal = normalise_lists(scores, held, how.method)
-    weights = how.weights
-    flat = (normal * weights[:, None]).ravel()[entries.place]
-    total = np.add.reduceat(flat, entries.start)
+def _fused_scores(entries: Entries, scores: Floats, how: Options) -> Floats:
+    held = np.arange(entries.longest) < entries.lengths[:, None]
+    weighted = normalise_lists(scores, held, how.method) * how.weights[:, None]
+    total = entries.total(weighted.T)
     if how.missing == "ignore":
-        return np.asarray(total / np.add.reduceat(weights[entries.list], entries.start))
+        return np.asarray(total / entries.total(how.weights))
     if how.method == "dbsf":
-        return np.asarray(total)
-    floor = np.where(held, normal, np.inf).min(axis=1)
-    floor = np.where(np.isfinite(floor), floor, 0.0) * weights  # an empty list says nothing
-    lacking = floor.sum() - np.add.reduceat(floor[entries.list], entries.start)
-    return np.asarray((total + lacking) / weights.sum())
+        return total
+    floor = (weighted if held.all() else np.where(held, weighted, np.inf)).min(axis=1)
+    floor[np.isinf(floor)] = 0.0  # an empty list says nothing
+    if floor.any():
+        total += floor.sum() - entries.total(floor)
+    return np.asarray(total / how.weights.sum())
 
 
 def normalise_lists(scores: Floats, held: npt.NDArray[np.bool_], method: str) -> Floats:
     """Bring every list to one scale, [Q, n]; a list of equal scores becomes all 0 (minmax, zscore) or 0.5 (dbsf)."""
     if method == "mean":
         return scores
-    count = np.maximum(held.sum(axis=1, keepdims=True), 1)
-    inside = np.where(held, scores, 0.0)
-    low = np.where(held, scores, np.inf).min(axis=1, keepdims=True)
-    high = np.where(held, scores, -np.inf).max(axis=1, keepdims=True)
+    full = bool(held.all())
+
+    def fill(values: Floats, instead: float) -> Floats:
+        return values if full else np.where(held, values, instead)
+
+    low = fill(scores, np.inf).min(axis=1, keepdims=True)
+    high = fill(scores, -np.inf).max(axis=1, keepdims=True)
     if method == "minmax":
-        width = high - low
-        return np.where(held & (width > 0), (inside - np.where(held, low, 0)) / np.where(width > 0, width, 1), 0.0)
-    mean = inside.sum(axis=1, keepdims=True) / count
+        width = high - low  # negative in an empty list
+        return fill((scores - low) / np.where(width > 0, width, np.inf), 0.0)
+    count = np.maximum(held.sum(axis=1, keepdims=True), 1)
+    mean = fill(scores, 0.0).sum(axis=1, keepdims=True) / count
     centred = np.where(held & (high > low), scores - mean, 0.0)  # the mean of equal scores may be off by rounding
     if method == "dbsf":  # sample deviation and no clipping, as in Qdrant's code
         deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / np.maximum(count - 1, 1))
-        return np.where(held, 0.5 + centred / np.where(deviation > 0, 6 * deviation, 1), 0.0)
+        return fill(0.5 + centred / np.where(deviation > 0, 6 * deviation, 1), 0.0)
     deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
     return np.asarray(centred / np.where(deviation > 0, deviation, 1))

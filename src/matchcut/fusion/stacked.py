@@ -1,24 +1,31 @@
 """Runs turned into arrays once, to be fused many times: sweeps, selections and contributions do."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from matchcut.evaluation.arrays import Array
 from matchcut.evaluation.ranks import Floats, Ints
 from matchcut.evaluation.trec import Ranking, Run
+from matchcut.fusion.lists import Entries
 
 
 @dataclass(frozen=True)
 class StackedTopic:
-    """The lists of one topic: item numbers and scores [Q, n], -1 = padding; ids: the item of each number."""
+    """The lists of one topic: item numbers and scores [Q, n], -1 = padding; ids: the item of each number, an array of str."""
 
     items: Ints
     scores: Floats
-    ids: tuple[str, ...]
+    ids: Array
+
+    @cached_property
+    def entries(self) -> Entries:
+        """The lists sorted by item, once for all fusions."""
+        return Entries.of(self.items)
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,13 @@ class Stacked:
 
 
 def _stack(rankings: Sequence[Ranking | None]) -> StackedTopic:
-    number: defaultdict[str, int] = defaultdict(count().__next__)  # a new item gets the next number
+    first: dict[str, int] = {}  # of every item the place where it is first seen
     lists = [ranking.ids if ranking is not None else () for ranking in rankings]
-    flat = np.fromiter(map(number.__getitem__, chain.from_iterable(lists)), dtype=np.int64, count=sum(map(len, lists)))
+    size = sum(map(len, lists))
+    place = np.fromiter(map(first.setdefault, chain.from_iterable(lists), range(size)), dtype=np.int64, count=size)
+    number = np.cumsum(place == np.arange(size)) - 1
     held = np.arange(max(map(len, lists), default=0)) < np.array([len(x) for x in lists])[:, None]
     items, scores = np.full(held.shape, -1, dtype=np.int64), np.zeros(held.shape)
-    items[held] = flat
+    items[held] = number[place]
     scores[held] = np.concatenate([r.scores for r in rankings if r is not None])
-    return StackedTopic(items, scores, tuple(number))
+    return StackedTopic(items, scores, np.fromiter(first, dtype=np.object_, count=len(first)))

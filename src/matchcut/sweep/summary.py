@@ -40,12 +40,12 @@ class Marginal:
     def verdict(self) -> str:
         """In words, and only as strong as the corrected test allows."""
         if self.difference is None:
-            return "what the others are compared with"
+            return "reference"
         if not self.enough:
-            return f"only {self.cells} pairs, too few"
+            return f"only {self.cells} pairs"
         if self.difference.p_adjusted < 0.05:
             return "better" if self.difference.difference > 0 else "worse"
-        return "no difference shown"
+        return "not shown"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
