@@ -20,8 +20,8 @@ from matchcut.sweep.runner import Event
 
 CAPTION = (
     "Differences are to the reference, between models that agree in all other settings. The intervals (bootstrap over "
-    "those pairs) say how much a difference varies from setting to setting of this grid, not with another seed or other "
-    "queries. Better and worse: by a sign-flip test over at least 6 pairs, Holm-corrected over all rows, at 5%."
+    "those pairs) say how much a difference varies from setting to setting of this grid, not with another seed or "
+    "other queries. Better and worse: by a sign-flip test over at least 6 pairs, Holm-corrected over all rows, at 5%."
 )
 
 STATES = {"running": "bold", "failed": "red", "done": "green", "waiting": "dim"}  # and the order of the rows
