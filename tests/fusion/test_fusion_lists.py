@@ -190,6 +190,50 @@ def test_shorter_results_are_padded():
     assert np.isneginf(out.scores[1, 1])
 
 
+EVERY = ["avg", "max", "hybrid", "rrf", "borda", "mean", "minmax", "zscore", "dbsf"]
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_a_topic_that_a_list_lacks_is_an_empty_list(method):
+    lists = [*make(2, lists=2), {}]
+    arrays, scores = np.full((3, 1, 9), -1), np.zeros((3, 1, 9))
+    for q, held in enumerate(lists):
+        arrays[q, 0, : len(held)] = [int(name[1:]) for name in held]
+        scores[q, 0, : len(held)] = list(held.values())
+    fused = fuse([{"1": x} if x else {} for x in lists], method, top=2)
+    assert fused == fuse([{"1": x} for x in lists], method, top=2)
+    assert [f"s{i:02d}" for i in fuse_lists(arrays, scores, method=method, top=2).items[0]] == list(fused["1"])
+    nothing = fuse_lists(np.full((2, 1, 3), -1), np.zeros((2, 1, 3)), method=method)
+    assert nothing.items.shape == (1, 0)
+
+
+@pytest.mark.parametrize("method", EVERY)
+@pytest.mark.parametrize("step", [70_000, 2**40])
+def test_how_large_item_numbers_are_does_not_matter(method, step):
+    rng = np.random.default_rng(5)
+    items = np.stack([[rng.permutation(20)[:8] for _ in range(2)] for _ in range(3)])
+    items[1, 0, 5:] = -1
+    scores = -np.sort(-rng.normal(size=items.shape), axis=2)
+    small = fuse_lists(items, scores, method=method, top=2)
+    large = fuse_lists(np.where(items < 0, -1, items * step), scores, method=method, top=2)
+    assert np.where(large.items < 0, -1, large.items // step).tolist() == small.items.tolist()
+    np.testing.assert_array_equal(large.values, small.values)
+
+
+def test_ties_beyond_the_depth_are_broken_before_it_cuts():
+    items = np.array([[[9, 8, 7]], [[3, 2, 1]]])
+    assert fuse_lists(items, method="max", depth=3).items.tolist() == [[3, 9, 2]]
+    assert fuse_lists(items, method="rrf", depth=5).items.tolist() == [[3, 9, 2, 8, 1]]
+
+
+def test_a_list_that_holds_an_item_twice_is_refused_wherever():
+    for large in (4, 2**40):
+        with pytest.raises(ValueError, match="topic 1: a list holds an item twice"):
+            fuse_lists(np.array([[[1, 2, 3], [large, 5, large]], [[1, 2, 3], [6, -1, -1]]]))
+    with pytest.raises(ValueError, match="topic a: a list holds a shot twice"):
+        fuse([{"a": ["x", "y", "x"]}])
+
+
 def test_large_item_numbers_sort_as_small_ones():
     values = np.random.default_rng(0).integers(0, 2**62, size=500)
     np.testing.assert_array_equal(_stable_order(values), np.argsort(values, kind="stable"))

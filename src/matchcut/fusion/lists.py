@@ -13,6 +13,7 @@ from matchcut.fusion.methods import Missing, Options, options
 
 DEPTH = 1000
 TABLE = 1 << 22  # smaller item numbers are looked up in a table, others sorted
+PAIRWISE = 9  # of more than so many numbers, NumPy sums them in another order than one by one
 DIGITS = 12  # normalised fused scores that agree to so many decimals are equal
 
 
@@ -161,14 +162,15 @@ class Entries:
     """The lists of a topic with its items numbered 0, 1, ...; the same for all methods.
 
     lengths: one a list; longest: n of [Q, n]; held: where the entries stand in the flat [n, Q] lists;
-    owner: the number of each entry's item, smaller ranks first; item, sizes: of each number the given item, how many
-    lists hold it.
+    owner: the number of each entry's item, smaller ranks first; first, item, sizes: of each number
+    its first entry, the given item, and how many lists hold it.
     """
 
     lengths: Ints
     longest: int
     held: Ints | slice
     owner: Ints
+    first: Ints
     item: Ints
     sizes: Ints
 
@@ -186,9 +188,10 @@ class Entries:
             held = np.flatnonzero(flat >= 0)
             lengths = np.count_nonzero(inside, axis=1)
             flat = flat[held]
-        owner, item = _number(flat)
+        owner, first = _number(flat)
+        item = flat[first]
         sizes = np.bincount(owner, minlength=len(item))
-        entries = cls(lengths, longest, held, owner, item, sizes)
+        entries = cls(lengths, longest, held, owner, first, item, sizes)
         seen = np.zeros(len(item) * lists, dtype=np.bool_)
         seen[owner * lists + entries.spread(np.arange(lists))] = True
         if np.count_nonzero(seen) < len(owner):
@@ -203,7 +206,13 @@ class Entries:
 
     def total(self, values: Array) -> Floats:
         """The sum of `values` (as in `spread`) over the entries of every item, added up by rank, best first."""
-        return np.bincount(self.owner, self.spread(values), minlength=len(self.item))
+        each = self.spread(values)
+        if len(self.lengths) > PAIRWISE:
+            order = _stable_order(self.owner)
+            return np.asarray(np.add.reduceat(each[order], np.cumsum(self.sizes) - self.sizes), dtype=np.float64)
+        best = each[self.first]
+        each[self.first] = 0  # for so few, the same to the last bit as above: the first plus the sum of the rest
+        return np.asarray(best + np.bincount(self.owner, each, minlength=len(self.item)))
 
     @cached_property
     def mean_rank(self) -> Floats:
@@ -214,17 +223,18 @@ class Entries:
 
 
 def _number(flat: Ints) -> tuple[Ints, Ints]:
-    """Number what is in `flat` from 0 on: the number of each entry, and what each number stands for."""
+    """Number what is in `flat` from 0 on: the number of each entry, and the first entry of each number."""
     if flat.max(initial=0) >= TABLE:
-        item, owner = np.unique(flat, return_inverse=True)
-        return owner, item
+        _, first, owner = np.unique(flat, return_index=True, return_inverse=True)
+        return owner, first
     places = np.arange(len(flat))
     table = np.empty(flat.max(initial=0) + 1, dtype=np.int64)
-    table[flat] = places  # of many places of an item one stays, whichever; cells of other items are never read
-    chosen = table[flat]
-    stays = chosen == places
-    number = np.cumsum(stays, dtype=np.int64) - 1
-    return number[chosen], flat[stays]
+    table[flat[::-1]] = places[::-1]  # the last to be written stays; cells of other items are never read
+    earliest = table[flat]
+    first = np.flatnonzero(earliest == places)
+    table = np.empty(len(flat), dtype=np.int64)
+    table[first] = np.arange(len(first))
+    return table[earliest], first
 
 
 def _best_ranks(entries: Entries, best_of: int, missing: str) -> Floats:
@@ -237,7 +247,7 @@ def _best_ranks(entries: Entries, best_of: int, missing: str) -> Floats:
         order = _stable_order(entries.owner)  # item by item, best rank first
         place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         best = order[place < best_of]
-        total = np.bincount(entries.owner[best], entries.spread(rank)[best])
+        total = np.bincount(entries.owner[best], entries.spread(rank)[best])  # whole numbers, so in any order
         kept = np.minimum(sizes, best_of)
         if missing == "ignore":
             return np.asarray(total / kept)
@@ -293,7 +303,7 @@ def normalise_lists(scores: Floats, held: npt.NDArray[np.bool_], method: str) ->
     high = fill(scores, -np.inf).max(axis=1, keepdims=True)
     if method == "minmax":
         width = high - low  # negative in an empty list
-        return fill((scores - low) / np.where(width > 0, width, np.inf), 0.0)
+        return fill((scores - low) / np.where(width > 0, width, 1), 0.0)
     count = np.maximum(held.sum(axis=1, keepdims=True), 1)
     mean = fill(scores, 0.0).sum(axis=1, keepdims=True) / count
     centred = np.where(held & (high > low), scores - mean, 0.0)  # the mean of equal scores may be off by rounding

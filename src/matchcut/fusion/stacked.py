@@ -16,7 +16,7 @@ from matchcut.fusion.lists import Entries
 
 @dataclass(frozen=True)
 class StackedTopic:
-    """The lists of one topic: item numbers and scores [Q, n], -1 = padding; ids: the item of each number, an array of str."""
+    """The lists of one topic: item numbers and scores [Q, n], -1 = padding; ids: str, one a number."""
 
     items: Ints
     scores: Floats
