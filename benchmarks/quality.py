@@ -208,22 +208,26 @@ def markdown(runs: list[Run], done: Mapping[str, dict[str, Any]]) -> str:
     for run in runs:
         rows.setdefault(run.row, []).append(done[run.key])
     best = {m: max(mean(r["test"][m] for r in records) for records in rows.values()) for m in MEASURES}
-    lines = ["| objective | " + " | ".join(MEASURES) + " | val rsum | left out | s |"]
-    lines.append("|---|" + "---:|" * (len(MEASURES) + 3))
+    sizes = {row: records[0].get("parameters", 0) for row, records in rows.items()}
+    several = len(set(sizes.values())) > 1  # networks are compared, not objectives
+    columns = [*MEASURES, "val rsum", "parameters" if several else "left out", "s"]
+    lines = [f"| {'network' if several else 'objective'} | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for row, records in rows.items():
         cells = []
         for measure_name in MEASURES:
             values = [record["test"][measure_name] for record in records]
-            text = f"{mean(values):.1f} ± {stdev(values) if len(values) > 1 else 0:.1f}"
+            text = f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
             cells.append(f"**{text}**" if mean(values) == best[measure_name] else text)
         val = mean(record["val"] for record in records)
         left_out = 100 * max(0.0, mean(record["left_out"] for record in records))  # some treatments add negatives
+        about = f"{sizes[row] / 1e6:.1f} M" if several else f"{left_out:.1f}%"
         seconds = mean(record["seconds"] for record in records)
-        lines.append(f"| {row} | {' | '.join(cells)} | {val:.1f} | {left_out:.1f}% | {seconds:.0f} |")
+        lines.append(f"| {row} | {' | '.join(cells)} | {val:.1f} | {about} | {seconds:.0f} |")
     seeds = len(next(iter(rows.values())))
     lines.append("")
+    many = f"{seeds} seeds, mean ± standard deviation," if seeds > 1 else "1 seed,"
     lines.append(
-        f"{seeds} seeds, mean ± standard deviation, on the test part; the best mean of a column in bold, whether or "
+        f"{many} on the test part; the best mean of a column in bold, whether or "
         "not it stands out of the noise. s: seconds from cached features to a trained model, one thread, on "
         "a machine that did other work too."
     )

@@ -13,7 +13,7 @@ from matchcut.fusion.methods import Missing, Options, options
 
 DEPTH = 1000
 TABLE = 1 << 22  # smaller item numbers are looked up in a table, others sorted
-PAIRWISE = 9  # of more than so many numbers, NumPy sums them in another order than one by one
+PAIRWISE = 8  # more numbers than these NumPy does not sum one by one
 DIGITS = 12  # normalised fused scores that agree to so many decimals are equal
 
 
