@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from matchcut.evaluation import Run
+from matchcut.evaluation.trec import Ranking
 from matchcut.fusion import Stacked, fuse, fuse_lists
-from matchcut.fusion.lists import _stable_order, normalise_lists
+from matchcut.fusion.entries import stable_order
+from matchcut.fusion.lists import normalise_lists
 
 
 def make(seed, lists=4, ragged=True, n=9, pool=14):
@@ -232,13 +234,16 @@ def test_a_list_that_holds_an_item_twice_is_refused_wherever():
             fuse_lists(np.array([[[1, 2, 3], [large, 5, large]], [[1, 2, 3], [6, -1, -1]]]))
     with pytest.raises(ValueError, match="topic a: a list holds a shot twice"):
         fuse([{"a": ["x", "y", "x"]}])
+    unchecked = Run({"a": Ranking.of_order(["x", "y", "x"])})
+    with pytest.raises(ValueError, match="topic a: a list holds an item twice"):
+        fuse([unchecked])
 
 
 def test_large_item_numbers_sort_as_small_ones():
     values = np.random.default_rng(0).integers(0, 2**62, size=500)
-    np.testing.assert_array_equal(_stable_order(values), np.argsort(values, kind="stable"))
+    np.testing.assert_array_equal(stable_order(values), np.argsort(values, kind="stable"))
     few = np.random.default_rng(0).integers(0, 5, size=500) * 70_000
-    np.testing.assert_array_equal(_stable_order(few), np.argsort(few, kind="stable"))
+    np.testing.assert_array_equal(stable_order(few), np.argsort(few, kind="stable"))
 
 
 @pytest.mark.parametrize(
