@@ -97,7 +97,7 @@ def test_recipe_takes_a_step(name, tiny_clip):
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_cell_of_a_grid_is_a_recipe(name, tiny_clip):
     grid = Grid.read(RECIPES / name)
-    assert len(grid.cells) > 3
+    assert len(grid.cells) >= 3
     networks = {repr((cell.recipe.model, cell.recipe.objective_table)): cell.recipe for cell in grid.cells}
     for recipe in networks.values():
         seen = check(with_towers(recipe, tiny_clip) if "dmae" in name else narrow(recipe), pairs=2)
