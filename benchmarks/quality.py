@@ -209,7 +209,7 @@ def markdown(runs: list[Run], done: Mapping[str, dict[str, Any]]) -> str:
         rows.setdefault(run.row, []).append(done[run.key])
     best = {m: max(mean(r["test"][m] for r in records) for records in rows.values()) for m in MEASURES}
     sizes = {row: records[0].get("parameters", 0) for row, records in rows.items()}
-    several = len(set(sizes.values())) > 1  # networks are compared, not objectives
+    several = all(sizes.values()) and len(set(sizes.values())) > 1  # networks are compared, not objectives
     columns = [*MEASURES, "val rsum", "parameters" if several else "left out", "s"]
     lines = [f"| {'network' if several else 'objective'} | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for row, records in rows.items():
