@@ -7,11 +7,8 @@ import numpy as np
 from matchcut.audit.content import Content, Floats, Ints
 from matchcut.audit.evidence import Evidences
 from matchcut.collection import Collection
-from matchcut.errors import MatchcutError
-from matchcut.training.encode import score_split
+from matchcut.training.scores import score_matrix
 from matchcut.training.trained_model import TrainedModel
-
-MOST_SCORES = 400_000_000  # 1.6 GB
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,23 +33,21 @@ def score(collection: Collection, model: str, content: Content, *, split: str | 
     """
     trained = TrainedModel.open(collection, model)
     part = split or trained.recipe.data.test
-    data = trained.data(collection, part)
-    if len(data.captions) * len(data.items) > MOST_SCORES:
-        raise MatchcutError(
-            f"{collection.root}: part {part!r} has {len(data.captions):,} captions of {len(data.items):,} items, more "
-            f"than {MOST_SCORES:,} scores; name a smaller part with --split"
-        )
+    matrix = score_matrix(collection, trained, split=part)
+    assert matrix.texts is not None
+    assert matrix.items is not None
+    captions, items = matrix.texts.tolist(), matrix.items.tolist()
     text = {key: i for i, key in enumerate(content.keys)}
     item = {key: i for i, key in enumerate(content.items)}
-    rows = [i for i, key in enumerate(data.captions) if key in text]
-    columns = [i for i, key in enumerate(data.items) if key in item]
-    scores: Floats = score_split(trained.network, data).numpy()[np.ix_(rows, columns)]
+    rows = [i for i, key in enumerate(captions) if key in text]
+    columns = [i for i, key in enumerate(items) if key in item]
+    scores: Floats = matrix.scores[np.ix_(rows, columns)]
     return Scored(
         model=model,
         part=part,
         scores=scores,
-        texts=np.array([text[data.captions[i]] for i in rows]),
-        items=np.array([item[data.items[i]] for i in columns]),
+        texts=np.array([text[captions[i]] for i in rows]),
+        items=np.array([item[items[i]] for i in columns]),
     )
 
 

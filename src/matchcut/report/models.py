@@ -21,6 +21,7 @@ from matchcut.evaluation.ranks import Ties
 from matchcut.report.content import Report
 from matchcut.report.matrices import report_matrices
 from matchcut.training.data import open_features
+from matchcut.training.evaluation import relevance_matrix
 from matchcut.training.scores import score_matrix
 from matchcut.training.trained_model import TrainedModel
 
@@ -91,14 +92,9 @@ def _relevance(collection: Collection, matrix: ScoreMatrix) -> dict[str, Any]:
     """Which pairs every complete source of judgments calls relevant (one half or more), {source: bool [T, V]}."""
     if matrix.texts is None or matrix.items is None:
         return {}
-    text = {key: i for i, key in enumerate(matrix.texts.tolist())}
-    item = {key: i for i, key in enumerate(matrix.items.tolist())}
     found = {}
     for source in (name for name, extent in collection.judged().items() if extent == "complete"):
-        relevant = np.zeros(matrix.scores.shape, dtype=np.bool_)
-        for judgment in collection.judgments(source):
-            if judgment.relevance >= 0.5 and judgment.caption in text and judgment.item in item:
-                relevant[text[judgment.caption], item[judgment.item]] = True
+        relevant = relevance_matrix(collection, source, matrix.texts.tolist(), matrix.items.tolist())
         if relevant.any():
             found[source] = relevant
     return found

@@ -5,7 +5,7 @@ from pathlib import Path
 from matchcut.collection import Collection
 from matchcut.evaluation.matrices import write_scores
 from matchcut.training.checkpoint import BEST
-from matchcut.training.encode import score_split
+from matchcut.training.scores import score_data
 from matchcut.training.shared import SharedData
 from matchcut.training.trained_model import TrainedModel
 
@@ -35,7 +35,8 @@ def keep_scores(collection: Collection, model: str, part: str, *, shared: Shared
         return path
     trained = TrainedModel.open(collection, model)
     data = shared.pairs(trained.recipe, part, shared.text(trained.recipe))
-    scores = score_split(trained.network.to(device), data, device=device)
-    right = [data.items[i] for i in data.owner.tolist()]
-    write_scores(path, scores.numpy(), texts=data.captions, items=data.items, text_items=right)
+    matrix = score_data(trained, data, where=f"{collection.root}: part {part!r}", device=device)
+    assert matrix.texts is not None
+    assert matrix.items is not None
+    write_scores(path, matrix.scores, texts=matrix.texts, items=matrix.items, text_items=matrix.text_items)
     return path

@@ -1,5 +1,6 @@
 """Measuring a trained model on a part of its collection."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,16 +71,16 @@ def evaluate(
     items = np.arange(len(data.items))
     metrics = {"paired": retrieval_metrics(scores, data.owner.numpy(), items, ties=ties)}
     for source in _complete(collection, relevance):
-        relevant = relevance_matrix(collection, source, data)
+        relevant = relevance_matrix(collection, source, data.captions, data.items)
         metrics[source] = retrieval_metrics(scores, relevance=relevant, ties=ties, unanswerable="skip")
     spans = {name: _intervals(found, data, samples) for name, found in metrics.items()}
     return Evaluation(trained.name, part, ties, metrics, spans)
 
 
-def relevance_matrix(collection: Collection, source: str, data: PairData) -> Any:
-    """The judged relevant pairs of a part, bool [T, N]: relevance of at least one half."""
-    text = {key: i for i, key in enumerate(data.captions)}
-    item = {key: i for i, key in enumerate(data.items)}
+def relevance_matrix(collection: Collection, source: str, captions: Sequence[str], items: Sequence[str]) -> Any:
+    """The pairs of T captions and N items, by key, that a source calls relevant (one half or more), bool [T, N]."""
+    text = {key: i for i, key in enumerate(captions)}
+    item = {key: i for i, key in enumerate(items)}
     relevant = np.zeros((len(text), len(item)), dtype=bool)
     for judgment in collection.judgments(source):
         if judgment.relevance >= 0.5 and judgment.caption in text and judgment.item in item:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from matchcut.collection import Collection
 from matchcut.errors import MatchcutError
 from matchcut.training.data import PairData
+from matchcut.training.streams import ragged
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,8 @@ class CaptionsOfItems:
 
     def of_items(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Captions of these items [V], one item after the other, int64 [sum of n], and how many each has, int64 [V]."""
-        start = self.offsets[items]
-        lengths = self.offsets[items + 1] - start
-        first = lengths.cumsum(0) - lengths
-        steps = torch.arange(int(lengths.sum())) - first.repeat_interleave(lengths)
-        return self.order[start.repeat_interleave(lengths) + steps], lengths
+        rows, lengths = ragged(self.offsets, items)
+        return self.order[rows], lengths
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ MADE = {
     "svd": "made in training from the captions",
     "own": "made in training: the network's own embeddings",
 }
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # a checkpoint's files in the hub's cache
 PACKAGED = ("minilm", "minilm-tokens", "efficientnet-lite0", "efficientnet-lite0-grid")
 
 
@@ -117,8 +117,6 @@ def at_hand(path: str) -> bool:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return any(
-            isinstance(try_to_load_from_cache(path, name), str) for name in ("model.safetensors", "pytorch_model.bin")
-        )
+        return any(isinstance(try_to_load_from_cache(path, name), str) for name in WEIGHTS)
     except HFValidationError:
         return False

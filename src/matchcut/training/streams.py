@@ -129,11 +129,8 @@ class Bags:
 
     def batch(self, index: Tensor) -> Padded:
         """The bags of these captions [M] int64: values [M, 1, size]."""
-        start = self.offsets[index]
-        lengths = self.offsets[index + 1] - start
+        taken, lengths = ragged(self.offsets, index)
         row = torch.repeat_interleave(torch.arange(len(index)), lengths)
-        first = torch.cumsum(lengths, 0) - lengths
-        taken = torch.arange(len(row)) - first[row] + start[row]
         dense = torch.zeros(len(index), self.size)
         dense[row, self.words[taken].long()] = self.counts[taken]
         return Padded(dense[:, None], torch.ones(len(index), dtype=torch.int64))
@@ -145,6 +142,20 @@ class Bags:
     def tensors(self) -> list[Tensor]:
         """All that it holds in memory."""
         return [self.words, self.counts, self.offsets]
+
+
+def ragged(offsets: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of some of N ragged entries: their positions, one entry after the other, and how many each has, int64 [M].
+
+    offsets: int64 [N + 1], where each entry begins; index: int64 [M].
+
+    >>> ragged(torch.tensor([0, 2, 2, 5]), torch.tensor([2, 1, 0]))
+    (tensor([2, 3, 4, 0, 1]), tensor([3, 0, 2]))
+    """
+    start = offsets[index]
+    lengths = offsets[index + 1] - start
+    first = lengths.cumsum(0) - lengths
+    return torch.arange(int(lengths.sum())) + (start - first).repeat_interleave(lengths), lengths
 
 
 def _offsets(lengths: Sequence[int] | np.ndarray) -> Tensor:
