@@ -44,11 +44,13 @@ class Entries:
             lengths = np.count_nonzero(inside, axis=1)
             flat = flat[held]
         owner, first = _number(flat)
-        item = flat[first]
-        sizes = np.bincount(owner, minlength=len(item))
-        entries = cls(lengths, longest, held, owner, first, item, sizes)
-        seen = np.zeros(len(item) * lists, dtype=np.bool_)
-        seen[owner * lists + entries.spread(np.arange(lists))] = True
+        entries = cls(lengths, longest, held, owner, first, flat.take(first), np.bincount(owner, minlength=len(first)))
+        seen = np.zeros((lists, len(first)), dtype=np.bool_)
+        if isinstance(held, slice):
+            for row, own in zip(seen, owner.reshape(longest, lists).T, strict=True):
+                row[own] = True
+        else:
+            seen[entries.spread(np.arange(lists)), owner] = True
         if np.count_nonzero(seen) < len(owner):
             raise ValueError(f"topic {name}: a list holds an item twice")
         return entries
@@ -73,8 +75,9 @@ class Entries:
     def mean_rank(self) -> Floats:
         """The mean rank of every item, a missing one being the list's length + 1; it breaks ties."""
         missing = self.lengths + 1
-        gained = self.total(np.arange(1.0, self.longest + 1)[:, None] - missing)
-        return np.asarray((gained + missing.sum()) / len(missing))
+        gained = self.spread(np.arange(1.0, self.longest + 1)[:, None] - missing)
+        total = np.bincount(self.owner, gained, minlength=len(self.item))  # whole numbers, so in any order
+        return np.asarray((total + missing.sum()) / len(missing))
 
 
 def _number(flat: Ints) -> tuple[Ints, Ints]:
@@ -82,14 +85,14 @@ def _number(flat: Ints) -> tuple[Ints, Ints]:
     if flat.max(initial=0) >= TABLE:
         _, first, owner = np.unique(flat, return_index=True, return_inverse=True)
         return owner, first
-    places = np.arange(len(flat))
-    table = np.empty(flat.max(initial=0) + 1, dtype=np.int64)
+    places = np.arange(len(flat), dtype=np.int32)  # half the memory to write to
+    table = np.empty(flat.max(initial=0) + 1, dtype=np.int32)
     table[flat[::-1]] = places[::-1]  # the last to be written stays; cells of other items are never read
-    earliest = table[flat]
+    earliest = table.take(flat)
     first = np.flatnonzero(earliest == places)
-    table = np.empty(len(flat), dtype=np.int64)
-    table[first] = np.arange(len(first))
-    return table[earliest], first
+    number = np.empty(len(flat), dtype=np.int64)
+    number[first] = np.arange(len(first))
+    return number.take(earliest), first
 
 
 def stable_order(values: Ints) -> Ints:
