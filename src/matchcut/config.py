@@ -171,6 +171,17 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def plain(value: Any) -> Any:
+    """A table as TOML has it: lists for tuples, and nothing that is None.
+
+    >>> plain({"a": (1, 2), "b": None})
+    {'a': [1, 2]}
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items() if entry is not None}
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
 def _put(table: dict[str, Any], key: str, value: object) -> None:
     *parents, last = key.split(".")
     place: Any = table

@@ -71,3 +71,34 @@ def losses_of_training(model: RetrievalModel, text: dict[str, Padded], item: dic
         optimizer.step()
         losses.append(loss.item())
     return losses[0], losses[-1]
+
+
+def openai_layout(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A transformers CLIP with two layers a tower, renamed to OpenAI's layout by hand."""
+    out = {
+        "logit_scale": state["logit_scale"],
+        "input_resolution": torch.tensor(8),
+        "text_projection": state["text_projection.weight"].T,
+        "visual.proj": state["visual_projection.weight"].T,
+        "token_embedding.weight": state["text_model.embeddings.token_embedding.weight"],
+        "positional_embedding": state["text_model.embeddings.position_embedding.weight"],
+        "ln_final.weight": state["text_model.final_layer_norm.weight"],
+        "ln_final.bias": state["text_model.final_layer_norm.bias"],
+        "visual.class_embedding": state["vision_model.embeddings.class_embedding"],
+        "visual.positional_embedding": state["vision_model.embeddings.position_embedding.weight"],
+        "visual.conv1.weight": state["vision_model.embeddings.patch_embedding.weight"],
+    }
+    for kind in ("weight", "bias"):
+        out[f"visual.ln_pre.{kind}"] = state[f"vision_model.pre_layrnorm.{kind}"]
+        out[f"visual.ln_post.{kind}"] = state[f"vision_model.post_layernorm.{kind}"]
+        for old, new in (("text_model", "transformer"), ("vision_model", "visual.transformer")):
+            for number in (0, 1):
+                layer, block = f"{old}.encoder.layers.{number}", f"{new}.resblocks.{number}"
+                parts = [state[f"{layer}.self_attn.{p}_proj.{kind}"] for p in "qkv"]
+                out[f"{block}.attn.in_proj_{kind}"] = torch.cat(parts)
+                out[f"{block}.attn.out_proj.{kind}"] = state[f"{layer}.self_attn.out_proj.{kind}"]
+                out[f"{block}.ln_1.{kind}"] = state[f"{layer}.layer_norm1.{kind}"]
+                out[f"{block}.ln_2.{kind}"] = state[f"{layer}.layer_norm2.{kind}"]
+                out[f"{block}.mlp.c_fc.{kind}"] = state[f"{layer}.mlp.fc1.{kind}"]
+                out[f"{block}.mlp.c_proj.{kind}"] = state[f"{layer}.mlp.fc2.{kind}"]
+    return out

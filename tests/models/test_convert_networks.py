@@ -197,7 +197,7 @@ def test_vse_infinity_with_a_bigru():
 
 def test_every_converter_is_of_a_network():
     assert set(CONVERTERS) <= set(MODELS)
-    assert set(MODELS) - set(CONVERTERS) == {"projection", "dmae"}
+    assert set(MODELS) - set(CONVERTERS) == {"projection"}
 
 
 def test_what_does_not_belong_is_named():
@@ -205,4 +205,9 @@ def test_what_does_not_belong_is_named():
         vsepp.convert([{"cnn.0.weight": torch.ones(1)}, {}])
     with pytest.raises(ValueError, match="has 3 parts, image encoder, text encoder, similarity encoder; got 2"):
         sgraf.convert([{}, {}])
+    with pytest.raises(ValueError, match="has 2 parts, image encoder, text encoder; got one state dictionary"):
+        vsepp.convert({"fc.weight": torch.ones(1), "fc.bias": torch.ones(1)})
+    for single in ("clip_video", "dmae", "multimodal_transformer"):
+        with pytest.raises(ValueError, match="the layout is one state dictionary; got a list of 2"):
+            CONVERTERS[single]([{}, {}])
     assert rename({"bert.x": torch.ones(1)}, {}, leave_out=("bert.",)) == {}

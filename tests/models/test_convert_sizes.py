@@ -63,3 +63,8 @@ def test_clip(tmp_path):
 def test_another_network_is_refused():
     with pytest.raises(ValueError, match=r"no parameter 'reasoning\.linear\.weight' of a network 'vsrn'"):
         read_sizes("vsrn", presets("vsrn")["default"], {"item.weight": torch.zeros(2, 2)})
+    for weight in (torch.zeros(2), torch.zeros(())):
+        with pytest.raises(ValueError, match="fewer dimensions than that of a network 'vsrn'"):
+            read_sizes("vsrn", presets("vsrn")["default"], {"reasoning.linear.weight": weight})
+    with pytest.raises(ValueError, match="an item has 12 numbers, no 36 equal regions"):
+        read_sizes("vsepp", presets("vsepp")["lseh"], {"item.weight": torch.zeros(8, 12)})

@@ -3,6 +3,8 @@ from pathlib import Path
 
 from tiny_collection import collection, recipe_file
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))  # for tiny_checkpoints
+sys.path[:0] = [
+    str(Path(__file__).parents[1] / room) for room in ("encoders", "models")
+]  # tiny_checkpoints, clip_streams
 
 __all__ = ["collection", "recipe_file"]

@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from clip_streams import openai_layout
+from tiny_checkpoints import save_clip
 from tiny_collection import collection  # noqa: F401
 from torch import nn
 
@@ -119,6 +122,14 @@ def test_what_could_run_is_refused(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.filterwarnings("error")
+def test_archives_of_code_are_refused_without_bad_advice(tmp_path):
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)).save(tmp_path / "ViT-B-32.pt")
+    with pytest.raises(MatchcutError, match=r"a TorchScript archive, which holds code; save its state_dict\(\)$"):
+        read_checkpoint(tmp_path / "ViT-B-32.pt")
+
+
 def test_what_does_not_fit_is_told(checkpoint, tmp_path):
     states = vsepp()
     del states[1]["embed.weight"]
@@ -126,8 +137,22 @@ def test_what_does_not_fit_is_told(checkpoint, tmp_path):
     torch.save({"model": states}, path)
     with pytest.raises(MatchcutError, match=r"no parameter 'text\.embedding\.table\.weight' of a network 'vsepp'"):
         convert(path, "vsepp", preset="pooled")
-    with pytest.raises(MatchcutError, match=r"item\.weight is 8 x 12 and not 8 x 10"):
-        convert(checkpoint, "vsepp", preset="lseh", options=["regions=5"])
+    wide = vsepp()
+    wide[1]["rnn.weight_hh_l0"] = torch.zeros(24, 9)
+    torch.save({"model": wide}, path)
+    with pytest.raises(MatchcutError, match=r"text\.gru\.weight_hh_l0 is 24 x 9 and not 24 x 8"):
+        convert(path, "vsepp", preset="pooled")
+    wide = vsepp()
+    wide[0]["fc.bias"][2] = float("nan")
+    torch.save({"model": wide}, path)
+    with pytest.raises(MatchcutError, match=r"item\.bias holds numbers that are not finite"):
+        convert(path, "vsepp", preset="pooled")
+    torch.save({"state_dict": vsepp()[0]}, path)
+    with pytest.raises(MatchcutError, match="has 2 parts, image encoder, text encoder; got one state dictionary"):
+        convert(path, "vsepp", preset="pooled")
+    torch.save({"model": [{"fc.weight": torch.ones(2, 2).to_sparse()}, {}]}, path)
+    with pytest.raises(MatchcutError, match="no state dictionary in it"):
+        convert(path, "vsepp", preset="pooled")
     with pytest.raises(MatchcutError, match="the layout has 3 parts"):
         convert(checkpoint, "sgraf")
     torch.save([{"cnn.weight": torch.ones(1)}, {}], path)
@@ -135,14 +160,18 @@ def test_what_does_not_fit_is_told(checkpoint, tmp_path):
         convert(path, "vsepp")
     with pytest.raises(MatchcutError, match="--preset x: vsepp has default, lseh, pooled"):
         convert(checkpoint, "vsepp", preset="x")
-    with pytest.raises(MatchcutError, match="dmae: its released modules are no whole network"):
-        convert(checkpoint, "dmae")
+    with pytest.raises(MatchcutError, match="projection: no layout of it is known; known are dual_encoding"):
+        convert(checkpoint, "projection")
+    with pytest.raises(MatchcutError, match="vsep: there is no such network; known are dual_encoding"):
+        convert(checkpoint, "vsep")
     with pytest.raises(MatchcutError, match="no such file"):
         convert(tmp_path / "none.pth", "vsepp")
     for content in (b"", b"not a checkpoint", checkpoint.read_bytes()[:200]):
         path.write_bytes(content)
-        with pytest.raises(MatchcutError, match=r"broken\.pth: "):
+        with pytest.raises(MatchcutError, match=r"broken\.pth: not a checkpoint of PyTorch, or a damaged one"):
             convert(path, "vsepp")
+    with pytest.raises(MatchcutError, match="Is a directory"):
+        convert(tmp_path, "vsepp")
     torch.save({"weights": torch.ones(2), "n": 3}, path)
     with pytest.raises(MatchcutError, match="no state dictionary in it"):
         convert(path, "vsepp")
@@ -186,6 +215,10 @@ def test_vocabularies(tmp_path):
     path.write_text(json.dumps({"word2idx": {**numbers, "b": 40}}))
     with pytest.raises(MatchcutError, match="the numbers from 0 on"):
         read_vocabulary(path)
+    for other in ([1], {**numbers, "b": "11"}, {}):
+        path.write_text(json.dumps({"word2idx": other}))
+        with pytest.raises(MatchcutError, match="the numbers from 0 on"):
+            read_vocabulary(path)
     path.write_bytes(b"\x80\x04pickled")
     with pytest.raises(MatchcutError, match="pickled ones are not read"):
         read_vocabulary(path)
@@ -205,3 +238,18 @@ def test_command(checkpoint, collection, tmp_path, capsys, monkeypatch):  # noqa
     assert main(["evaluate", str(collection.root), "--model", "released"]) == 0
     assert main([*start, "--out", "released"]) == 2
     assert "expected a file.safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("network", "preset"), [("clip_video", "mean"), ("dmae", "default")])
+def test_clip_reads_frames_and_wordings_and_no_feature_set(network, preset, collection, tmp_path):  # noqa: F811
+    from transformers import CLIPModel
+
+    source = save_clip(tmp_path / "clip")
+    clip = CLIPModel.from_pretrained(source)
+    torch.save({f"clip.{key}": value for key, value in openai_layout(clip.state_dict()).items()}, tmp_path / "c4c.bin")
+    options = [f"towers.path={source}", "temporal=mean"]
+    converted = convert(tmp_path / "c4c.bin", network, preset=preset, options=options)
+    save_model(collection, "released", converted)
+    opened = TrainedModel.open(collection, "released")
+    assert opened.recipe.item == ("clip-pixels",)
+    assert torch.equal(opened.network.trunk.towers.clip.visual_projection.weight, clip.visual_projection.weight)

@@ -1,7 +1,7 @@
 import pytest
 
 from matchcut.errors import MatchcutError
-from matchcut.models import MODELS
+from matchcut.models import MODELS, presets
 from matchcut.training import Recipe
 
 CASES = {
@@ -13,6 +13,8 @@ CASES = {
     "training = 3\n": r"training: expected a table",
     '[model]\nname = "projecton"\n': "model: name: 'projecton' is not known; did you mean 'projection'",
     "[model]\ndims = 3\n": "model: dims: unknown key; did you mean 'dim'",
+    '[model]\npreset = "linaer"\n': "model: preset: name: 'linaer' is not known; did you mean 'linear'",
+    "[grid.training]\nlr = [1e-3]\n": "grid: makes many recipes; `matchcut sweep` trains them",
     '[objective]\npreset = "vsep"\n': "objective: preset: name: 'vsep' is not known; did you mean 'vsepp'",
     '[objective]\npreset = "vsepp"\nmargins = 1\n': "objective: margins: unknown key; known keys: margin",
     '[[objective.terms]]\nloss = {name = "hinge", margin = "x"}\n': r"terms\[0\]: loss: margin: expected a number",
@@ -91,3 +93,16 @@ def test_every_network_names_its_streams(name):
     assert recipe.text
     assert recipe.item
     assert all(isinstance(stream, str) and stream for stream in (*recipe.text, *recipe.item))
+
+
+@pytest.mark.parametrize("network", MODELS)
+def test_every_preset_of_a_network_is_a_recipes(network):
+    for preset, config in presets(network).items():
+        assert Recipe.of({"model": {"name": network, "preset": preset}}).model == config
+
+
+def test_what_the_recipe_says_wins_over_the_preset():
+    model = {"name": "dmae", "preset": "base", "dim": 64, "partners": {"max_words": 9}}
+    found = Recipe.of({"model": model})
+    assert (found.model.interaction, found.model.dim, found.model.partners.max_words) == ("ti", 64, 9)
+    assert Recipe.of(found.to_dict()).model == found.model

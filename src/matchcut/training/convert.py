@@ -3,6 +3,7 @@
 import argparse
 import json
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from matchcut.collection import Collection
-from matchcut.config import decode, override
+from matchcut.config import decode, override, plain
 from matchcut.encoders.vocabulary import SPECIAL, Vocabulary
 from matchcut.errors import MatchcutError
 from matchcut.files import write_text
@@ -25,7 +26,7 @@ from matchcut.training import checkpoint
 from matchcut.training.checkpoint import BEST
 from matchcut.training.data import read_manifest
 from matchcut.training.recipe import Recipe, plain_name
-from matchcut.training.text_streams import BAGS, MADE, stored_text
+from matchcut.training.text_streams import BAGS, WORDS, stored_item, stored_text
 
 PLACES = ("model", "state_dict", "model_state_dict")  # keys below which checkpoints keep their tensors
 
@@ -46,7 +47,7 @@ class Converted:
 
     def recipe(self, name: str) -> Recipe:
         """A recipe with the network's options, for a model of that name."""
-        model = {"name": self.name, **_plain(asdict(self.sized.config))}
+        model = {"name": self.name, **plain(asdict(self.sized.config))}
         return Recipe.of({"name": name, "model": model}, source=self.source)
 
 
@@ -65,28 +66,35 @@ def read_checkpoint(path: Path) -> Any:
     kinds = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")]
     allowed = [argparse.Namespace, scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]
     try:
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the age of the file; what matters is an error
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise MatchcutError(f"{path}: there is no such file") from None
-    except pickle.UnpicklingError as error:
-        raise MatchcutError(f"{path}: not read: {_reason(error)}") from error
+    except OSError as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise MatchcutError(f"{path}: {reason}") from error
     except Exception as error:  # a damaged file may fail anywhere in the unpickler, with any error
-        reason = (str(error).splitlines() or ["it ends too soon"])[0]
-        raise MatchcutError(f"{path}: not a checkpoint of PyTorch: {reason}") from error
+        if "TorchScript" in str(error):
+            raise MatchcutError(f"{path}: a TorchScript archive, which holds code; save its state_dict()") from error
+        if isinstance(error, pickle.UnpicklingError) and "Unsupported operand" not in str(error):
+            raise MatchcutError(f"{path}: not read: {_reason(error)}") from error
+        raise MatchcutError(f"{path}: not a checkpoint of PyTorch, or a damaged one") from error
     for place in PLACES:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(place), Mapping | list | tuple):
             loaded = loaded[place]
     parts = loaded if isinstance(loaded, list | tuple) else [loaded]
     for part in parts:
-        if not isinstance(part, Mapping) or not all(isinstance(value, Tensor) for value in part.values()):
+        if not isinstance(part, Mapping) or not all(map(_plain_tensor, part.values())):
             raise MatchcutError(f"{path}: no state dictionary in it, nor below {', '.join(map(repr, PLACES))}")
     return loaded
 
 
+def _plain_tensor(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+
+
 def _reason(error: Exception) -> str:
     """What PyTorch refused, without its advice to read the file anyway."""
-    lines = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
+    lines = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line]
     found = (lines or str(error).splitlines() or [""])[0].removeprefix("WeightsUnpickler error: ")
     return f"it holds more than tensors and plain values ({found.partition(' was not')[0].partition('. ')[0]})"
 
@@ -100,20 +108,20 @@ def convert(path: Path, network: str, *, preset: str = "default", options: Seque
         options: "key=value" over the preset, such as "item=regions".
 
     Raises:
-        MatchcutError: if a parameter is missing, unexpected, or of another shape.
+        MatchcutError: if a parameter is missing, unexpected, of another shape, or not finite.
     """
     if network not in CONVERTERS:
         known = f"known are {', '.join(CONVERTERS)}"
-        why = "its released modules are no whole network" if network == "dmae" else "no layout of it is known"
-        raise MatchcutError(f"--network {network}: {why}; {known}" if network in MODELS else f"--network: {known}")
+        why = "no layout of it is known" if network in MODELS else "there is no such network"
+        raise MatchcutError(f"--network {network}: {why}; {known}")
     there = presets(network)
     if preset not in there:
         raise MatchcutError(f"--preset {preset}: {network} has {', '.join(there)}")
-    table = _plain(asdict(there[preset]))
+    table = plain(asdict(there[preset]))
     override(table, options)
-    if network == "clip_video" and not table.get("towers"):
+    if network in ("clip_video", "dmae") and not table.get("towers"):
         raise MatchcutError(
-            "clip_video: say which CLIP it was made from: --set towers.path=openai/clip-vit-base-patch32"
+            f"{network}: say which CLIP it was made from: --set towers.path=openai/clip-vit-base-patch32"
         )
     config = decode(config_class(network), table, where="--set")
     states = read_checkpoint(path)
@@ -129,6 +137,9 @@ def convert(path: Path, network: str, *, preset: str = "default", options: Seque
         if key.endswith("num_batches_tracked"):  # a counter that PyTorch before 0.4.1 did not keep
             tensors[key] = torch.tensor(0)
     _same(path, network, expected, tensors)
+    for key, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise MatchcutError(f"{path}: {key} holds numbers that are not finite: its training broke down")
     return Converted(network, str(path), sized, {key: tensors[key] for key in expected})
 
 
@@ -150,7 +161,7 @@ def _same(path: Path, network: str, expected: Mapping[str, Tensor], found: Mappi
 def save_weights(path: Path, converted: Converted) -> None:
     """Write the weights with the network's options as one safetensors file, for `open_weights`."""
     shapes = {"text": converted.sized.text_shapes, "item": converted.sized.item_shapes}
-    facts = {"network": converted.name, "options": _plain(asdict(converted.sized.config)), "shapes": shapes}
+    facts = {"network": converted.name, "options": plain(asdict(converted.sized.config)), "shapes": shapes}
     checkpoint.write(path, converted.tensors, facts)
 
 
@@ -189,7 +200,7 @@ def save_model(
         raise MatchcutError(f"{folder}: is there already; choose another --out")
     recipe = converted.recipe(name)
     sides = [("captions", stored_text(recipe), converted.sized.text_shapes)]
-    sides.append(("frames", list(recipe.item), converted.sized.item_shapes))
+    sides.append(("frames", stored_item(recipe), converted.sized.item_shapes))
     features: dict[str, dict[str, object]] = {}
     for of, names, shapes in sides:
         for stream in names:
@@ -208,14 +219,13 @@ def save_model(
 
 
 def _words(recipe: Recipe, converted: Converted, vocabulary: Vocabulary | None) -> list[str]:
-    reads = [name for name in recipe.text if name in MADE]
-    if not reads:
-        return []
-    if BAGS in reads:
+    if BAGS in recipe.text:
         raise MatchcutError(
             "the network counts words in an order that only its own code's pickled vocabulary knows; without "
             "--collection its weights alone are written"
         )
+    if WORDS not in recipe.text:
+        return []
     if vocabulary is None:
         raise MatchcutError(
             "--vocabulary: not given; the network reads words, and only its own list tells their numbers"
@@ -239,8 +249,9 @@ def read_vocabulary(path: Path) -> Vocabulary:
         raise MatchcutError(f"{path}: not a vocabulary in JSON ({error}); pickled ones are not read") from error
     if numbers is None:
         return Vocabulary.load(path)
-    words = sorted(numbers, key=lambda word: numbers[word])
-    if [numbers[word] for word in words] != list(range(len(words))) or tuple(words[:4]) != SPECIAL:
+    known = numbers if isinstance(numbers, dict) else {}
+    words = [word for _, word in sorted((number, word) for word, number in known.items() if isinstance(number, int))]
+    if [known[word] for word in words] != list(range(len(known))) or tuple(words[:4]) != SPECIAL:
         raise MatchcutError(f"{path}: word2idx: expected the numbers from 0 on, the first {', '.join(SPECIAL)}")
     return Vocabulary(tuple(words))
 
@@ -252,10 +263,3 @@ def _rows_of(one: Shape, other: Shape) -> bool:
 
 def _shown(shape: Shape) -> str:
     return " x ".join(map(str, shape)) or "single numbers"
-
-
-def _plain(value: Any) -> Any:
-    """Options as TOML has them: lists for tuples, and nothing that is None."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items() if entry is not None}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value

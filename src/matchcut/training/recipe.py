@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from matchcut.config import decode, pick, read_toml
+from matchcut.config import decode, merge, pick, plain, read_toml
 from matchcut.errors import MatchcutError
 from matchcut.losses import Objective
-from matchcut.models import MODELS, config_class
+from matchcut.models import MODELS, config_class, presets
 from matchcut.training.objectives import build_objective
 from matchcut.training.settings import DataSettings, TrainingSettings
 
@@ -47,12 +47,18 @@ class Recipe:
     def of(cls, table: dict[str, Any], *, source: str = "recipe") -> "Recipe":
         """Check a table as `read` gets it from a file."""
         for key in table:
+            if key == "grid":
+                raise MatchcutError(f"{source}: grid: makes many recipes; `matchcut sweep` trains them")
             if key not in SECTIONS:
                 raise MatchcutError(f"{source}: {key}: unknown section; known are {', '.join(SECTIONS)}")
         name = plain_name(table.get("name", "model"), where=f"{source}: name")
         model = _section(table, "model", source)
         model.setdefault("name", "projection")
         _, options = pick(MODELS, model, where=f"{source}: model")
+        if "preset" in options:
+            chosen = {"name": options.pop("preset")}
+            preset, _ = pick(presets(model["name"]), chosen, where=f"{source}: model: preset")
+            options = merge(plain(asdict(preset)), options)
         recipe = cls(
             name=name,
             data=decode(DataSettings, _section(table, "data", source), where=f"{source}: data"),
@@ -99,7 +105,7 @@ class Recipe:
         """The recipe with every default filled in, as a file that `read` takes."""
         import tomli_w
 
-        return tomli_w.dumps(_without_none(self.to_dict()))
+        return tomli_w.dumps(plain(self.to_dict()))
 
 
 def plain_name(name: Any, *, where: str) -> str:
@@ -114,9 +120,3 @@ def _section(table: dict[str, Any], name: str, source: str) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise MatchcutError(f"{source}: {name}: expected a table, [{name}]")
     return dict(section)
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_none(v) for k, v in value.items() if v is not None}
-    return [_without_none(v) for v in value] if isinstance(value, list) else value

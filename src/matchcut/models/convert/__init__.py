@@ -2,6 +2,7 @@
 
 from matchcut.models.convert import (
     clip_video,
+    dmae,
     dual_encoding,
     hybrid_space,
     multimodal_transformer,
@@ -19,7 +20,7 @@ CONVERTERS = {
     "sgraf": sgraf.convert,
     "vse_infinity": vse_infinity.convert,
     "clip_video": clip_video.convert,
+    "dmae": dmae.convert,
     "multimodal_transformer": multimodal_transformer.convert,
 }
-"""Network -> the function that renames a whole checkpoint of its reference code. The released modules of DMAE
-(`dmae.convert`) are no whole network: their trunk is another one."""
+"""Network -> the function that renames a whole checkpoint of its reference code."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from matchcut.models.convert import openai_clip
+from matchcut.models.convert.rename import whole
 
 _BLOCK = {
     "attn": "attention",
@@ -28,11 +29,16 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     >>> list(convert({"module.text_weight_fc.bias": torch.zeros(1)}))
     ['word_weights.score.0.bias']
     """
-    state = {key.removeprefix("module."): value for key, value in state.items()}
+    out, rest = towers(state)
+    return out | {temporal_or_weights(key): value for key, value in rest.items()}
+
+
+def towers(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors of a checkpoint's CLIP by their names here, and all others by their own."""
+    state = whole(state)
     clip = {key.removeprefix("clip."): value for key, value in state.items() if key.startswith("clip.")}
     out = {f"trunk.towers.clip.{key}": value for key, value in openai_clip.convert(clip).items()}
-    rest = {key: value for key, value in state.items() if not key.startswith("clip.")}
-    return out | {temporal_or_weights(key): value for key, value in rest.items()}
+    return out, {key: value for key, value in state.items() if not key.startswith("clip.")}
 
 
 def temporal_or_weights(key: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from matchcut.models.convert.rename import whole
+
 KINDS = {"s3d": 1, "vggish": 2, "face": 3, "audio": 4, "rgb": 5, "speech": 6, "ocr": 7, "flow": 8, "scene": 9}
 """The row of each expert in the released table of token types (utils/util.py); row 0 is the start token."""
 
@@ -27,6 +29,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: for a key that is not part of that layout, or an expert that is not in `KINDS`.
     """
+    state = whole(state)
     found = {key.split(".")[1] for key in state if key.startswith("video_dim_reduce.")}
     experts = sorted(found)
     if unknown := found - set(KINDS):

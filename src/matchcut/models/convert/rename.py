@@ -33,7 +33,15 @@ def rename(state: State, prefixes: Mapping[str, str], *, leave_out: Sequence[str
 
 
 def parts(states: Sequence[State], names: Sequence[str]) -> Sequence[State]:
-    """The states, checked to be as many as the names of the reference code's parts."""
-    if len(states) != len(names):
-        raise ValueError(f"the layout has {len(names)} parts, {', '.join(names)}; got {len(states)}")
+    """The states, checked to be a list of as many as the names of the reference code's parts."""
+    if isinstance(states, Mapping) or len(states) != len(names):
+        got = "one state dictionary" if isinstance(states, Mapping) else len(states)
+        raise ValueError(f"the layout has {len(names)} parts, {', '.join(names)}; got {got}")
     return states
+
+
+def whole(state: State) -> State:
+    """The one state dictionary of a layout that has no parts, without the "module." that DataParallel adds."""
+    if not isinstance(state, Mapping):
+        raise ValueError(f"the layout is one state dictionary; got a list of {len(state)}")
+    return {key.removeprefix("module."): value for key, value in state.items()}

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from matchcut.models.partners import PartnersConfig
+
 State = Mapping[str, Tensor]
 Shape = tuple[int, ...]
 
@@ -28,7 +30,7 @@ def read_sizes(name: str, config: Any, state: State) -> Sized:
         state: its parameters by their names here.
 
     Raises:
-        ValueError: if a parameter is missing that every network of that kind has.
+        ValueError: if a parameter is missing that every network of that kind has, or has not its dimensions.
 
     >>> import torch
     >>> from matchcut.models.vsepp import VSEPPConfig
@@ -39,14 +41,21 @@ def read_sizes(name: str, config: Any, state: State) -> Sized:
     """
     try:
         return _READERS[name](config, state)
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
         raise ValueError(f"no parameter {error} of a network {name!r}") from error
+    except (IndexError, TypeError) as error:  # of a shape with too few dimensions
+        raise ValueError(f"a parameter has fewer dimensions than that of a network {name!r}") from error
+
+
+def _matrix(state: State, key: str) -> tuple[int, int]:
+    rows, columns = state[key].shape[0], state[key].shape[1]
+    return rows, columns
 
 
 def _words(config: Any, state: State) -> dict[str, Any]:
     if config.words not in config.text_streams:
         return {}
-    vocabulary, word_dim = state["text.embedding.table.weight"].shape
+    vocabulary, word_dim = _matrix(state, "text.embedding.table.weight")
     return {"vocabulary": vocabulary, "word_dim": word_dim}
 
 
@@ -56,26 +65,30 @@ def _with(config: Any, **found: Any) -> Any:
 
 
 def _vsepp(config: Any, state: State) -> Sized:
-    dim, width = state["item.weight"].shape
+    dim, width = _matrix(state, "item.weight")
+    if config.image == "flatten" and width % config.regions:
+        raise ValueError(
+            f"an item has {width} numbers, no {config.regions} equal regions; --set regions=..., or --preset pooled"
+        )
     shape: Shape = (config.regions, width // config.regions) if config.image == "flatten" else (width,)
     return Sized(_with(config, dim=dim, **_words(config, state)), {config.words: ()}, {config.item: shape})
 
 
 def _vsrn(config: Any, state: State) -> Sized:
-    dim, width = state["reasoning.linear.weight"].shape
+    dim, width = _matrix(state, "reasoning.linear.weight")
     sized = _with(config, dim=dim, captions=False, **_words(config, state))  # checkpoints leave the caption task out
     return Sized(sized, {config.words: ()}, {config.item: (width,)})
 
 
 def _sgraf(config: Any, state: State) -> Sized:
-    dim, width = state["item.weight"].shape
+    dim, width = _matrix(state, "item.weight")
     regions = len(state["item_whole.local_norm.weight"])
     found = {"dim": dim, "similarity_dim": len(state["local.weight"]), "regions": regions}
     return Sized(_with(config, **found, **_words(config, state)), {config.words: ()}, {config.item: (regions, width)})
 
 
 def _vse_infinity(config: Any, state: State) -> Sized:
-    dim, width = state["item.linear.weight"].shape
+    dim, width = _matrix(state, "item.linear.weight")
     text: dict[str, Shape] = {config.words: ()}
     if config.tokens:
         text = {config.tokens: (state["text.weight"].shape[1],)}
@@ -86,7 +99,7 @@ def _levels(config: Any, state: State, space: str) -> Sized:
     """Dual encoding and the hybrid space; space: what its layers into the (latent) space begin with."""
     item, text = state["item.levels.gru.weight_ih_l0"], state["text.levels.gru.weight_ih_l0"]
     filters = len(state["item.levels.convolutions.convs.0.weight"])
-    dim, text_width = state[f"text_{space}.weight"].shape
+    dim, text_width = _matrix(state, f"text_{space}.weight")
     text_hidden = state["text.levels.gru.weight_hh_l0"].shape[1]
     found = {"dim": dim, "filters": filters, "text_hidden": text_hidden}
     found |= {"item_hidden": state["item.levels.gru.weight_hh_l0"].shape[1], **_words(config, state)}
@@ -126,7 +139,19 @@ def _clip_video(config: Any, state: State) -> Sized:
     if "trunk.temporal.positions.weight" in state:
         blocks = {key.split(".")[3] for key in state if key.startswith("trunk.temporal.blocks.")}
         sized = replace(sized, layers=len(blocks), positions=len(state["trunk.temporal.positions.weight"]))
+    layers = [key for key in state if key.startswith("word_weights.score.") and key.endswith(".weight")]
+    sized = replace(sized, weight_depth=len(layers) or sized.weight_depth)
     return Sized(sized, {towers.token_ids: ()}, {towers.pixels: (patch.shape[1], edge, edge)})
+
+
+def _dmae(config: Any, state: State) -> Sized:
+    sized = _clip_video(config, state)
+    partners = None  # of use in training alone, so a checkpoint without them is whole
+    if "word_importance.mix.weight" in state:
+        words, visual = _matrix(state, "word_importance.mix.weight")
+        partners = replace(config.partners or PartnersConfig(), max_words=words, max_visual=visual)
+    text: dict[str, Shape] = {**sized.text_shapes, **({config.salience: (1,)} if config.salience else {})}
+    return replace(sized, config=replace(sized.config, partners=partners), text_shapes=text)
 
 
 _READERS = {
@@ -137,5 +162,6 @@ _READERS = {
     "sgraf": _sgraf,
     "vse_infinity": _vse_infinity,
     "clip_video": _clip_video,
+    "dmae": _dmae,
     "multimodal_transformer": _multimodal_transformer,
 }
