@@ -3,7 +3,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from clip_streams import FRAME, TEXT, awaken, item_streams, longer, losses_of_training, ragged, shapes, text_streams
+from clip_streams import (
+    FRAME,
+    TEXT,
+    awaken,
+    item_streams,
+    longer,
+    losses_of_training,
+    openai_layout,
+    ragged,
+    shapes,
+    text_streams,
+)
 from torch import nn
 
 from matchcut.models.base import concat, score_all
@@ -251,6 +262,48 @@ def test_towers_keep_some_patches_of_each_frame(clip_folder: Path) -> None:
     assert model.trunk.towers.selection.score[0].weight.grad.abs().sum() > 0
 
 
+@torch.no_grad()
+def test_token_shift_moves_what_the_last_two_blocks_attend_to(clip_folder: Path) -> None:
+    from transformers import CLIPConfig
+
+    config = CLIPConfig.from_pretrained(clip_folder)
+    config.vision_config.image_size = 12  # 9 patches and the class token
+    folder = clip_folder / "larger"
+    config.save_pretrained(folder)
+    text, _ = clip_streams()
+    item = {"clip-pixels": ragged([3, 1], 3, 12, 12)}
+    options = ClipVideoConfig(towers=TowersConfig(path=str(folder), start="random", shift=True), dim=0)
+    torch.manual_seed(0)
+    model = options.build(shapes(text), shapes(item)).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    found = model.trunk.frames(item)
+
+    vision = model.trunk.towers.clip.vision_model
+    pixels = torch.cat([item["clip-pixels"].values[v, :n] for v, n in enumerate((3, 1))])
+    x = vision.pre_layrnorm(vision.embeddings(pixels))
+    for block in vision.encoder.layers:
+        y = block.layer_norm1(x)
+        shifted = y.clone()
+        for f, (before, after) in enumerate([(0, 1), (0, 2), (1, 2), (3, 3)]):
+            for k in range(1, 10):
+                shifted[f, k] = y[before, k]  # 10 tokens: every one comes from the frame before,
+            for k in range(4, 10):
+                shifted[f, k] = y[after, k]  # and from the fifth on from the frame after
+        x = x + block.self_attn(shifted)[0]
+        x = x + block.mlp(block.layer_norm2(x))
+    expected = model.trunk.towers.clip.visual_projection(vision.post_layernorm(x[:, 0]))
+    torch.testing.assert_close(found.values[found.mask], expected)
+
+    alone = model.trunk.frames({"clip-pixels": item["clip-pixels"].select(torch.tensor([1]))})
+    torch.testing.assert_close(alone.values[0, 0], found.values[1, 0])
+    plain = replace(options, towers=replace(options.towers, shift=False)).build(shapes(text), shapes(item)).eval()
+    plain.load_state_dict(model.state_dict())
+    still = plain.trunk.frames(item)
+    torch.testing.assert_close(still.values[1, 0], found.values[1, 0])  # a single frame has no neighbours
+    assert (still.values[0] - found.values[0]).abs().max() > 1e-3
+
+
 def test_temporal_transformer_starts_from_clips_text_blocks(clip_folder: Path) -> None:
     towers = TowersConfig(path=str(clip_folder), trained=False)
     config = ClipVideoConfig(towers=towers, dim=0, temporal="transformer", layers=1, heads=2)
@@ -263,37 +316,6 @@ def test_temporal_transformer_starts_from_clips_text_blocks(clip_folder: Path) -
     positions = model.trunk.towers.clip.text_model.embeddings.position_embedding.weight
     torch.testing.assert_close(model.trunk.temporal.positions.weight[:9], positions)
     assert all(p.requires_grad == name.startswith("trunk.temporal") for name, p in model.named_parameters())
-
-
-def openai_layout(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A transformers CLIP with two layers a tower, renamed to OpenAI's layout by hand."""
-    out = {
-        "logit_scale": state["logit_scale"],
-        "input_resolution": torch.tensor(8),
-        "text_projection": state["text_projection.weight"].T,
-        "visual.proj": state["visual_projection.weight"].T,
-        "token_embedding.weight": state["text_model.embeddings.token_embedding.weight"],
-        "positional_embedding": state["text_model.embeddings.position_embedding.weight"],
-        "ln_final.weight": state["text_model.final_layer_norm.weight"],
-        "ln_final.bias": state["text_model.final_layer_norm.bias"],
-        "visual.class_embedding": state["vision_model.embeddings.class_embedding"],
-        "visual.positional_embedding": state["vision_model.embeddings.position_embedding.weight"],
-        "visual.conv1.weight": state["vision_model.embeddings.patch_embedding.weight"],
-    }
-    for kind in ("weight", "bias"):
-        out[f"visual.ln_pre.{kind}"] = state[f"vision_model.pre_layrnorm.{kind}"]
-        out[f"visual.ln_post.{kind}"] = state[f"vision_model.post_layernorm.{kind}"]
-        for old, new in (("text_model", "transformer"), ("vision_model", "visual.transformer")):
-            for number in (0, 1):
-                layer, block = f"{old}.encoder.layers.{number}", f"{new}.resblocks.{number}"
-                parts = [state[f"{layer}.self_attn.{p}_proj.{kind}"] for p in "qkv"]
-                out[f"{block}.attn.in_proj_{kind}"] = torch.cat(parts)
-                out[f"{block}.attn.out_proj.{kind}"] = state[f"{layer}.self_attn.out_proj.{kind}"]
-                out[f"{block}.ln_1.{kind}"] = state[f"{layer}.layer_norm1.{kind}"]
-                out[f"{block}.ln_2.{kind}"] = state[f"{layer}.layer_norm2.{kind}"]
-                out[f"{block}.mlp.c_fc.{kind}"] = state[f"{layer}.mlp.fc1.{kind}"]
-                out[f"{block}.mlp.c_proj.{kind}"] = state[f"{layer}.mlp.fc2.{kind}"]
-    return out
 
 
 def test_openai_clip_converts_to_every_parameter_of_the_towers(clip_folder: Path) -> None:

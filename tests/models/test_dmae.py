@@ -1,18 +1,32 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from clip_streams import FRAME, awaken, item_streams, longer, losses_of_training, ragged, shapes, text_streams
+from clip_streams import (
+    FRAME,
+    awaken,
+    item_streams,
+    longer,
+    losses_of_training,
+    openai_layout,
+    ragged,
+    shapes,
+    text_streams,
+)
 from torch import nn
 
+from matchcut.errors import MatchcutError
 from matchcut.losses.partial_order import PartialOrder
 from matchcut.models.base import Step, concat, score_all
+from matchcut.models.clip_towers import TowersConfig
 from matchcut.models.convert import dmae as convert_dmae
 from matchcut.models.dmae import DMAE, PRESETS, DMAEConfig
 from matchcut.models.inputs import Padded
 from matchcut.models.partners import PartnersConfig, partial_order
 from matchcut.negatives import Evidence, PairTable
+from matchcut.training.convert import convert, open_weights, save_weights
 
 
 def angles(*sequences: list[float]) -> Padded:
@@ -92,6 +106,13 @@ def test_learned_weights_follow_the_formula() -> None:
     torch.testing.assert_close(frames.weights.values.sum(1), torch.ones(4))
 
 
+def test_salience_of_other_tokens_is_refused() -> None:
+    model, text = tiny("textual_attention"), text_streams()
+    salience = text["minilm-tokens-salience"]
+    with pytest.raises(ValueError, match="the first caption has 6 tokens and 3 numbers in 'minilm-tokens-salience'"):
+        model.encode_text(text | {"minilm-tokens-salience": Padded(salience.values, salience.lengths.flip(0))})
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_training_reduces_the_loss_and_moves_every_trained_parameter(preset: str) -> None:
     model = tiny(preset)
@@ -115,10 +136,10 @@ def test_partners_equal_the_formula_pair_by_pair() -> None:
         n, k = int(step.text.words.lengths[b]), int(step.item.frames.lengths[v])
         x, sentence = step.text.words.values[b, :n], step.text.sentence[b]
         tokens, frames = step.item_extra.values[v, :k], step.item.frames.values[v, :k]
-        w = model.word_importance(Padded(tokens[None], torch.tensor([k])), Padded(x[None], torch.tensor([n])))[0]
+        w = model.word_importance(Padded(tokens[None], torch.tensor([k])), Padded(x[None], torch.tensor([n])))[0, :n]
         u = model.visual_importance(
             Padded(sentence[None, None], torch.tensor([1])), Padded(tokens[None], torch.tensor([k]))
-        )[0]
+        )[0, :k]
 
         def removed(weights: torch.Tensor) -> set[int]:
             gone, total = set(), 0.0
@@ -148,6 +169,44 @@ def test_partners_equal_the_formula_pair_by_pair() -> None:
             torch.testing.assert_close(found[name][1][b], partner, atol=1e-5, rtol=1e-4)
     loss = model.auxiliary(step)["partial_order"]
     torch.testing.assert_close(loss, partial_order(found, 0.6))
+
+
+@torch.no_grad()
+def test_released_partners_count_the_padding_of_all_slots() -> None:
+    """What is masked: of all 32 words and 48 visual tokens, padding among them, those that hold 60 % of the weight."""
+    model = tiny("released")
+    nn.init.normal_(model.word_importance.out.weight, std=3.0)
+    nn.init.normal_(model.visual_importance.out.weight, std=3.0)
+    step = training_step(model, [0, 1, 3])
+    found = model.partners(step)
+    for b, v in enumerate([0, 1, 3]):
+        n, k = int(step.text.words.lengths[b]), int(step.item.frames.lengths[v])
+        x, frames = step.text.words.values[b, :n], step.item_extra.values[v, :k]
+
+        def kept(layer: nn.Module, condition: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            slots = torch.zeros(layer.sizes[1], 8)
+            slots[: len(own)] = own
+            seen = torch.zeros(layer.sizes[0], 8)
+            seen[: len(condition)] = condition
+            h = layer.norm(torch.cat([layer.mix.weight @ seen, slots], 1))
+            a = layer.out(nn.functional.gelu(layer.hidden(h))).flatten().sigmoid()
+            weights = a / a.sum()
+            order = weights.argsort(descending=True)
+            gone = order[weights[order].cumsum(0) < 0.6]
+            return weights[: len(own)], torch.tensor([i not in gone for i in range(len(own))]).float()
+
+        def ti(text: torch.Tensor, video: torch.Tensor) -> torch.Tensor:
+            s = video @ text
+            return (s.max().clamp(min=0) + s.mean()) / 2
+
+        w, words = kept(model.word_importance, frames, x)
+        _, visual = kept(model.visual_importance, step.text.sentence[b : b + 1], frames)
+        summary = nn.functional.normalize(w @ x, dim=0)
+        masked = frames * visual[:, None]
+        torch.testing.assert_close(found["words_text"][0][b], ti(summary, frames))
+        torch.testing.assert_close(found["words_text"][1][b], ti((w * words) @ x, frames))
+        torch.testing.assert_close(found["words_video"][1][b], ti(summary, masked))
+        torch.testing.assert_close(found["sentence_video"][1][b], ti(step.text.sentence[b], masked))
 
 
 @pytest.mark.parametrize(
@@ -222,27 +281,93 @@ def test_auxiliary_is_the_partial_order_loss_on_the_partners() -> None:
     torch.testing.assert_close(model.auxiliary(step)["partial_order"], loss)
 
 
+RELEASED = {
+    "word_importance.": "v2t_linear_xwp.",
+    "visual_importance.": "t2v_linear_xwp.",
+    "mix.": "qk_proj.",
+    ".norm.": ".attn_proj.0.",
+    "hidden.": "attn_proj.1.",
+    "out.": "attn_proj.3.",
+}
+
+
+def released_predictors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weight predictors by the names of the released module, with what it holds and never uses."""
+    out = {"tis_selector.thresh": torch.tensor([0.6]), "v2t_linear_xwp.q_proj.weight": torch.zeros(8, 8)}
+    for key, value in state.items():
+        if "importance" in key:
+            for new, released in RELEASED.items():
+                key = key.replace(new, released)
+            out[key] = value
+    return out
+
+
 def test_released_modules_load() -> None:
     model = tiny("default", interaction="att_wti", partners=PartnersConfig(max_words=7, max_visual=5))
-    old = {"tis_selector.thresh": torch.tensor([0.6]), "v2t_linear_xwp.q_proj.weight": torch.zeros(8, 8)}
-    renames = {
-        "word_importance": "v2t_linear_xwp",
-        "visual_importance": "t2v_linear_xwp",
-        "mix.": "qk_proj.",
-        "norm.": "attn_proj.0.",
-        "hidden.": "attn_proj.1.",
-        "out.": "attn_proj.3.",
-    }
-    for key, value in model.state_dict().items():
-        if "importance" in key:
-            for new, released in renames.items():
-                key = key.replace(new, released)
-            old[key] = value
+    old = released_predictors(model.state_dict())
     converted = convert_dmae.convert(old | {"frame_position_embeddings.weight": torch.zeros(77, 8)})
     expected = {key for key in model.state_dict() if "importance" in key} | {"trunk.temporal.positions.weight"}
     assert converted.keys() == expected
     with pytest.raises(ValueError, match=r"attn_proj\.9"):
         convert_dmae.convert({"v2t_linear_xwp.attn_proj.9.weight": torch.zeros(1)})
+
+
+BLOCK = {
+    "attention.": "attn.", "norm_1.": "ln_1.", "norm_2.": "ln_2.", "widen.": "mlp.c_fc.", "narrow.": "mlp.c_proj."
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("modules", [True, False])
+@torch.no_grad()
+def test_a_whole_network_in_the_layout_of_clip4clip_loads(tmp_path: Path, modules: bool) -> None:
+    """Kept by DataParallel, CLIP in 16 bits; with DMAE's own modules, or the plain checkpoint of CLIP4Clip."""
+    from transformers import CLIPConfig
+
+    side = {"hidden_size": 16, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = side | {"vocab_size": 20, "max_position_embeddings": 9, "bos_token_id": 18, "eos_token_id": 19}
+    vision = side | {"image_size": 8, "patch_size": 4}
+    CLIPConfig(text_config=text, vision_config=vision, projection_dim=16).save_pretrained(tmp_path)
+    path = TowersConfig(path=str(tmp_path), start="random")
+    options = {"dim": 0, "heads": 2, "layers": 2, "positions": 12, "towers": path}
+    partners = PartnersConfig(max_words=7, max_visual=5) if modules else None
+    config = replace(PRESETS["att_wti" if modules else "default"], **options, partners=partners)
+    inputs = {"clip-token-ids": Padded.of([torch.tensor([18, 3, 4, 19]), torch.tensor([18, 7, 19])])}
+    frames = {"clip-pixels": ragged([3, 1], 3, 8, 8)}
+    torch.manual_seed(0)
+    model = config.build(shapes(inputs), shapes(frames)).eval()
+    awaken(model.trunk.temporal)
+    state = model.state_dict()
+    for key, value in state.items():
+        if "towers.clip" in key:
+            value.copy_(value.half())
+    prefix = "trunk.towers.clip."
+    clip = openai_layout({key.removeprefix(prefix): x for key, x in state.items() if key.startswith(prefix)})
+    old = {f"clip.{key}": value.half() for key, value in clip.items()} | {
+        "frame_position_embeddings.weight": state["trunk.temporal.positions.weight"]
+    }
+    for key, value in state.items():
+        if key.startswith("trunk.temporal.blocks."):
+            for new, released in BLOCK.items():
+                key = key.replace(new, released)
+            old[key.replace("trunk.temporal.blocks.", "transformerClip.resblocks.")] = value
+    if modules:
+        old |= released_predictors(state)
+        for side, name in (("word", "text"), ("frame", "video")):
+            for kind in ("weight", "bias"):
+                old[f"{name}_weight_fc.{kind}"] = state[f"{side}_weights.score.0.{kind}"]
+    torch.save({f"module.{key}": value for key, value in old.items()}, tmp_path / "pytorch_model.bin.4")
+
+    preset = "att_wti" if modules else "default"
+    taken = convert(
+        tmp_path / "pytorch_model.bin.4", "dmae", preset=preset, options=[f"towers.path={tmp_path}", "heads=2"]
+    )
+    assert taken.sized.config == config
+    save_weights(tmp_path / "dmae.safetensors", taken)
+    opened = open_weights(tmp_path / "dmae.safetensors")
+    expected = model.score(model.encode_text(inputs), model.encode_item(frames))
+    torch.testing.assert_close(opened.score(opened.encode_text(inputs), opened.encode_item(frames)), expected)
+    with pytest.raises(MatchcutError, match=r"dmae: say which CLIP it was made from"):
+        convert(tmp_path / "pytorch_model.bin.4", "dmae")
 
 
 def test_wrong_options_are_named() -> None:

@@ -39,6 +39,17 @@ def test_training_reduces_the_loss(name, preset):
     assert sum(losses[-5:]) / 5 < 0.7 * losses[0]
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scores_have_32_bits_under_autocast(name):
+    model = tiny(name).train()
+    text_inputs, item_inputs = inputs()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        text, item = model.encode_text(text_inputs), model.encode_item(item_inputs)
+        scores = model.scores(text, item)
+    assert {score.dtype for score in scores.values()} == {torch.float32}
+    sum(score.sum() for score in scores.values()).backward()
+
+
 @pytest.mark.parametrize(("name", "preset"), CLEAN)
 def test_padding_and_batch_composition_change_nothing(name, preset):
     model = tiny(name, preset).eval()
@@ -87,6 +98,17 @@ def test_blocks_and_parts_give_the_whole(name, preset):
         halves = [model.encode_text(select(text_inputs, part)) for part in ([0, 4], [1, 2, 3, 5])]
         joined = concat(halves)[torch.tensor([0, 2, 3, 4, 1, 5])]
         torch.testing.assert_close(model.score(joined, item).detach(), whole, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_scores_nothing(name):
+    model = tiny(name).eval()
+    text_inputs, item_inputs = inputs()
+    text, item = model.encode_text(text_inputs), model.encode_item(item_inputs)
+    none = torch.empty(0, dtype=torch.int64)
+    for texts, items in ((text[none], item), (text, item[none]), (text[none], item[none])):
+        assert model.score(texts, items).shape == (len(texts), len(items))
+        assert score_all(model, texts, items).shape == (len(texts), len(items))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

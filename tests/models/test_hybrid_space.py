@@ -68,6 +68,8 @@ def test_published_sizes():
     config = HybridSpaceConfig(vocabulary=10, frames="f")
     with torch.device("meta"):
         model = config.build({"words": (), "bow": (1000,)}, {"f": (2048,)})
+    assert model.item.levels.gru.hidden_size == model.text.levels.gru.hidden_size == 512
     assert model.text.width == 2560 + 1000
+    assert model.item.width == 1024 + 2048 + 2048
     assert model.item_spaces.latent.linear.out_features == 1536
     assert model.item_spaces.concepts[0].out_features == 512

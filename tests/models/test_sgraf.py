@@ -89,6 +89,17 @@ def test_blocks_give_the_same_scores_and_gradients(preset, block, keep):
         torch.testing.assert_close(results[0][2], results[1][2])
 
 
+def test_what_is_computed_again_moves_the_statistics_once():
+    found = []
+    for keep in (2**28, 0):
+        model = tiny("sgraf", "saf", dropout=0.0, keep=keep).train()
+        text_inputs, item_inputs = inputs()
+        for _ in range(2):
+            model.score(model.encode_text(text_inputs), model.encode_item(item_inputs)).sum().backward()
+        found.append([model.reasoning.norm.running_mean, model.reasoning.norm.running_var])
+    torch.testing.assert_close(*found)
+
+
 @pytest.mark.parametrize("grad", [False, True])
 def test_no_table_is_larger_than_a_block(monkeypatch, grad):
     model = tiny("sgraf", block=300).eval()

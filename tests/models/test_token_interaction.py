@@ -134,3 +134,12 @@ def test_weights_sum_to_one_over_real_tokens(depth: int) -> None:
 def test_depth_is_checked() -> None:
     with pytest.raises(ValueError, match="got 4"):
         TokenWeights(5, depth=4)
+
+
+def test_scores_have_32_bits_under_autocast() -> None:
+    text, item = rows([3, 2], 1, torch.float32), rows([4, 1], 2, torch.float32)
+    exact = token_scores(text, item, neighbours=FrameNeighbours.of(item.tokens))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = token_scores(text, item, neighbours=FrameNeighbours.of(item.tokens))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, exact, atol=4e-3, rtol=0)  # the frames' likeness alone is in 16 bits

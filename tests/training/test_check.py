@@ -63,7 +63,11 @@ def test_parts_are_all_of_the_network():
     assert seen.embeddings == {"text": "4 x 8", "item": "4 x 8"}
     assert set(seen.losses) == {"hinge", "captions"}
     assert seen.megabytes == pytest.approx(4 * 4 * seen.parameters / 2**20)
-    assert seen.notes == ["the vocabulary is made up, 100 words; the real one comes from the captions"]
+    made_up = "the vocabulary is made up, 100 words; the real one comes from the captions, more parameters too"
+    assert seen.notes == [made_up]
+    bags = {"name": "dual_encoding", "words": "", "tokens": "minilm-tokens", "dim": 8, "item_hidden": 4, "filters": 2}
+    assert check(recipe(model={**bags, "text_hidden": 4})).notes == [made_up]
+    assert check(recipe(model={**bags, "text_hidden": 4, "vocabulary": 50})).notes == []
 
 
 def test_a_part_that_is_only_a_holder_shows_what_it_holds():
@@ -119,6 +123,14 @@ def test_what_is_needed_and_there(collection):  # noqa: F811
     assert {need.there for need in check(made).needs} == {None}
     there = {need.name: need.there for need in check(made, collection).needs}
     assert there == {"train, val": True, "minilm": True, "efficientnet-lite0": True, "bert": False}
+    shape = {"shapes": {"bert": [768]}}
+    for model, vector in (
+        ({"name": "vse_infinity", "tokens": "bert"}, "tokens"),
+        ({"name": "multimodal_transformer", "text": "bert", "layers": 1}, "cls"),
+    ):
+        seen = check(Recipe.of({"name": "x", "model": {**model, "dim": 8}, "data": shape}))
+        assert f"?vector={vector}'" in next(need.source for need in seen.needs if need.name == "bert")
+    assert "?vector=mean'" in next(need.source for need in check(made).needs if need.name == "bert")
     other = Recipe.of({"name": "x", "model": {**SMALL, "text": ["minilm-tokens"]}, "data": {"scheme": "other"}})
     there = {need.name: need.there for need in check(other, collection).needs}
     assert there == {"train, val": False, "minilm-tokens": False, "efficientnet-lite0": True}
@@ -171,6 +183,11 @@ def test_a_checkpoint_that_is_not_at_hand_is_told(monkeypatch):
 
 
 def test_bad_recipes_are_refused_in_one_line():
+    assert check(recipe(model={**SMALL, "text": ["bow"]})).loss >= 0
+    with pytest.raises(MatchcutError, match="the text stream 'words' holds single numbers; vectors are needed"):
+        check(recipe(model={**SMALL, "text": ["words"]}))
+    with pytest.raises(MatchcutError, match=r"model\.towers\.path: no CLIP is found there: "):
+        check(recipe(model={"name": "clip_video", "dim": 0, "towers": {"path": "/nowhere/at/all"}}))
     with pytest.raises(MatchcutError, match=r"data\.shapes: nobody knows the rows of the stream 'resnet'"):
         check(recipe(model={**SMALL, "item": ["resnet"]}))
     with pytest.raises(MatchcutError, match="36 regions"):

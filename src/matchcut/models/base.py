@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from matchcut.models.inputs import Padded
+from matchcut.models.normalise import dot_products
 
 Inputs = Mapping[str, Padded]
 """Named streams of one side of a batch, all of the same number of sequences."""
@@ -84,7 +85,7 @@ class RetrievalModel(nn.Module, Generic[TextT, ItemT]):
         """Every score matrix the network is trained on, each [T, V]; by default the dot product alone."""
         if not isinstance(text, Tensor) or not isinstance(item, Tensor):
             raise NotImplementedError
-        return {"score": text @ item.T}
+        return {"score": dot_products(text, item)}
 
     def combine(self, scores: Mapping[str, Tensor]) -> Tensor:
         """One matrix [T, V] from those of `scores`, for ranking. Called on whole matrices, not on blocks."""

@@ -1,5 +1,7 @@
 """CLIP's text and image encoders as trainable parts of a network."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +12,7 @@ from matchcut.models.base import Inputs
 from matchcut.models.inputs import Padded
 from matchcut.models.temporal_transformer import TemporalTransformer
 from matchcut.models.token_selection import TokenSelection
+from matchcut.models.token_shift import token_shift
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,8 @@ class TowersConfig:
     end-of-text token. pixels: item stream of frames [3, H, W], prepared as CLIP wants them. trained: or frozen.
     start: "random" makes the architecture of `path` without its weights, to be filled or trained from nothing.
     patches: how many patches of a frame `TokenSelection` keeps behind its class token; 3 in TS2-Net, 0 turns it off.
+    shift: let the attention of the image tower's last two blocks read patches of the frames before and after, see
+    `token_shift`; on in TS2-Net.
     """
 
     path: str
@@ -28,6 +33,7 @@ class TowersConfig:
     trained: bool = True
     start: Literal["pretrained", "random"] = "pretrained"
     patches: int = 0
+    shift: bool = False
 
     def __post_init__(self) -> None:
         if self.start not in ("pretrained", "random"):
@@ -92,13 +98,31 @@ class ClipTowers(nn.Module):
         pixels = inputs[self.config.pixels]
         mask = pixels.mask
         vision = self.clip.vision_model
-        tokens = vision(pixel_values=pixels.values[mask]).last_hidden_state  # [frames, 1 + patches, width]
+        with self._shifted(pixels.lengths):
+            tokens = vision(pixel_values=pixels.values[mask]).last_hidden_state  # [frames, 1 + patches, width]
         tokens = tokens[:, 0] if self.selection is None else tokens
         encoded: Tensor = self.clip.visual_projection(vision.post_layernorm(tokens))
         encoded = encoded if self.selection is None else self.selection(encoded)
         values = encoded.new_zeros(*mask.shape, *encoded.shape[1:])
         values[mask] = encoded
         return Padded(values, pixels.lengths)
+
+    @contextmanager
+    def _shifted(self, lengths: Tensor) -> Iterator[None]:
+        """While it lasts, frames of videos of these lengths see their neighbours, if the options say so."""
+
+        def shift(
+            _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return args, {**kwargs, "hidden_states": token_shift(kwargs["hidden_states"], lengths)}
+
+        blocks = self.clip.vision_model.encoder.layers[-2:] if self.config.shift else ()
+        hooks = [block.self_attn.register_forward_pre_hook(shift, with_kwargs=True) for block in blocks]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def start(self, temporal: TemporalTransformer) -> None:
         """Start a temporal transformer from CLIP's text encoder: its positions and its first blocks.

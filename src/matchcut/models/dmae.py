@@ -156,7 +156,13 @@ class DMAE(RetrievalModel[DualText, AttendedFrames]):
         words = unit(words)
         salience = words.mask.to(words.values.dtype)
         if self.config.salience:
-            salience = salience * inputs[self.config.salience].values.reshape(words.mask.shape)
+            found = inputs[self.config.salience]
+            if not torch.equal(found.lengths, words.lengths):
+                raise ValueError(
+                    f"the salience must be that of the words: the first caption has {int(words.lengths[0])} tokens and "
+                    f"{int(found.lengths[0])} numbers in {self.config.salience!r}; make it for the tokens that are read"
+                )
+            salience = salience * found.values[:, : words.mask.shape[1]].reshape(words.mask.shape)
         if self.word_weights is None:
             weights = salience / salience.sum(1, keepdim=True)
         else:
@@ -228,24 +234,26 @@ class DMAE(RetrievalModel[DualText, AttendedFrames]):
         words = Padded(text.words.values[:, :most], text.words.lengths.clamp(max=most))
         whole = tokens if options.encode_masked_only else frames
         one = torch.ones_like(words.lengths)
+        zero = self.config.padding_scores_zero
         pairs = {}
 
+        def score(sentence: Tensor, video: Padded) -> Tensor:
+            return sentence_scores(sentence, video, self._frame_weights(video), padded=zero)
+
+        # Weights of all slots, as padding may count in the choice of what is masked; then of those that are in use.
         word_weights = self.word_importance(tokens, words)
+        important = most_important(word_weights, options.threshold)[:, : words.mask.shape[1]]
+        word_weights = word_weights[:, : words.mask.shape[1]]
         summary = l2_normalise(torch.einsum("bl,bld->bd", word_weights, words.values))
-        against_whole = sentence_scores(summary, whole, self._frame_weights(whole))
+        against_whole = score(summary, whole)
         if options.terms != "textual":
             visual_weights = self.visual_importance(Padded(text.sentence[:, None], one), tokens)
-            removed = most_important(visual_weights, options.threshold)
+            removed = most_important(visual_weights, options.threshold)[:, : tokens.mask.shape[1]]
             masked = self._along_time(Padded(tokens.values.masked_fill(removed[..., None], 0.0), tokens.lengths))
-            counts = self._frame_weights(masked)
-            pairs["sentence_video"] = (
-                sentence_scores(text.sentence, whole, self._frame_weights(whole)),
-                sentence_scores(text.sentence, masked, counts),
-            )
-            pairs["words_video"] = (against_whole, sentence_scores(summary, masked, counts))
+            pairs["sentence_video"] = (score(text.sentence, whole), score(text.sentence, masked))
+            pairs["words_video"] = (against_whole, score(summary, masked))
         if options.terms != "visual":
-            kept = word_weights.masked_fill(most_important(word_weights, options.threshold), 0.0)
-            rest = torch.einsum("bl,bld->bd", kept, words.values)
+            rest = torch.einsum("bl,bld->bd", word_weights.masked_fill(important, 0.0), words.values)
             rest = l2_normalise(rest) if options.normalise_text else rest
-            pairs["words_text"] = (against_whole, sentence_scores(rest, whole, self._frame_weights(whole)))
+            pairs["words_text"] = (against_whole, score(rest, whole))
         return pairs

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from matchcut.models.base import Inputs, RetrievalModel, Rows, Shapes, Step, stream_width
 from matchcut.models.dual_encoding import LatentSpace, LevelsConfig, TextLevels, VideoLevels
 from matchcut.models.multi_level import Attention
+from matchcut.models.normalise import dot_products
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class HybridSpaceConfig(LevelsConfig):
     a score then depends on the texts and items it is computed with. Without it the two scores are mixed as they are.
     """
 
+    item_hidden: int = 512
     text_hidden: int = 512
     attention: Attention = "none"
     frame_norm: bool = False
@@ -90,7 +92,7 @@ class HybridSpace(RetrievalModel[Hybrid, Hybrid]):
     def scores(self, text: Hybrid, item: Hybrid) -> dict[str, Tensor]:
         """`latent` and `concept`, each [T, V]."""
         concept = generalised_jaccard(text.concepts.sigmoid(), item.concepts.sigmoid())
-        return {"latent": text.latent @ item.latent.T, "concept": concept}
+        return {"latent": dot_products(text.latent, item.latent), "concept": concept}
 
     def combine(self, scores: Mapping[str, Tensor]) -> Tensor:
         """The two matrices, each scaled to [0, 1] if the options say so, mixed by `latent_share`."""
@@ -137,6 +139,8 @@ def generalised_jaccard(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _min_max(scores: Tensor) -> Tensor:
+    if not scores.numel():
+        return scores
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low).clamp(min=1e-12)
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from matchcut.models.base import Inputs, RetrievalModel, Rows, Shapes, stream_width
 from matchcut.models.inputs import Padded
-from matchcut.models.normalise import l2_normalise
+from matchcut.models.normalise import dot_products, l2_normalise
 from matchcut.models.pooling import flatten_grid
 from matchcut.models.token_interaction import start_small
 
@@ -129,7 +129,7 @@ class MultimodalTransformer(RetrievalModel[ExpertRows, ExpertRows]):
         """The one matrix, [T, V]; 0 for an item without any expert."""
         x = (text.vectors * text.weights[..., None]).flatten(1)
         y = (item.vectors * item.weights[..., None]).flatten(1)
-        return {"score": (x @ y.T) / (text.weights @ item.weights.T).clamp(min=1e-5)}
+        return {"score": dot_products(x, y) / dot_products(text.weights, item.weights).clamp(min=1e-5)}
 
 
 class FlatMultimodalTransformer(RetrievalModel[Tensor, Tensor]):

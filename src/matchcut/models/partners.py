@@ -55,7 +55,7 @@ class CrossModalWeights(nn.Module):
     no biases but the layer norm's. Source: Jiang et al. 2023, released code; that padding gets no weight is
     reconstructed, `sees_padding` is as released.
 
-    condition: values [B, <= M, D]; tokens: values [B, L <= N, D]. Returns [B, L].
+    condition: values [B, <= M, D]; tokens: values [B, <= N, D]. Returns [B, N].
     """
 
     def __init__(self, *, condition: int, tokens: int, dim: int, sees_padding: bool = False) -> None:
@@ -71,9 +71,9 @@ class CrossModalWeights(nn.Module):
         mixed = self.mix(_fit(condition.values, self.sizes[0]).mT).mT
         h = torch.cat([mixed, _fit(tokens.values, self.sizes[1])], -1)
         a = self.out(nn.functional.gelu(self.hidden(self.norm(h)))).squeeze(-1).sigmoid()
-        length = tokens.mask.shape[1]
-        total = a if self.sees_padding else a[:, :length] * tokens.mask
-        weights: Tensor = total[:, :length] / total.sum(1, keepdim=True)
+        if not self.sees_padding:
+            a = a * Padded(a, tokens.lengths).mask
+        weights: Tensor = a / a.sum(1, keepdim=True)
         return weights
 
 
@@ -98,13 +98,16 @@ def most_important(weights: Tensor, threshold: float) -> Tensor:
     return torch.zeros_like(below).scatter(1, order, below)
 
 
-def sentence_scores(sentence: Tensor, frames: Padded, weights: Tensor) -> Tensor:
+def sentence_scores(sentence: Tensor, frames: Padded, weights: Tensor, *, padded: bool = False) -> Tensor:
     """Token interaction of a matched pair whose text is one vector: `(max_k x.f_k + sum_k w_k x.f_k) / 2`.
 
-    sentence [B, D]; frames: values [B, K, D]; weights [B, K], 0 for padding. Returns [B].
+    sentence [B, D]; frames: values [B, K, D]; weights [B, K], 0 for padding; padded: score as if each video had padding
+    with score 0 (released code). Returns [B].
     """
     s = torch.einsum("bd,bkd->bk", sentence, frames.values)
-    return (s.masked_fill(~frames.mask, -torch.inf).amax(1) + (s * weights).sum(1)) / 2
+    best = s.masked_fill(~frames.mask, -torch.inf).amax(1)
+    best = best.clamp(min=0) if padded else best
+    return (best + (s * weights).sum(1)) / 2
 
 
 def partial_order(pairs: Mapping[str, tuple[Tensor, Tensor]], margin: float) -> Tensor:

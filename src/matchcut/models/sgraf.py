@@ -1,5 +1,7 @@
 """SGR and SAF: a vector of similarities for every word of a pair, reasoned over or filtered into a score."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -153,8 +155,22 @@ class SGRAF(RetrievalModel[Parts, Parts]):
         values = (text.parts, text.whole, item.parts, item.whole)
         if not again:
             return self._block(*values)
-        out: Tensor = checkpoint(self._block, *values, use_reentrant=False)
+        out: Tensor = checkpoint(
+            self._block, *values, use_reentrant=False, context_fn=lambda: (nullcontext(), self._once_more())
+        )
         return out
+
+    @contextmanager
+    def _once_more(self) -> Iterator[None]:
+        """Around a block that is computed again: the running statistics of SAF have followed it already."""
+        saf = self.reasoning if isinstance(self.reasoning, SimilarityFilter) else None
+        if saf is not None:
+            saf.follows = False
+        try:
+            yield
+        finally:
+            if saf is not None:
+                saf.follows = True
 
     def _block(self, words: Padded, text_whole: Tensor, regions: Padded, item_whole: Tensor) -> Tensor:
         """Scores of T texts with V items, [T, V]."""
@@ -168,7 +184,8 @@ class SGRAF(RetrievalModel[Parts, Parts]):
         first = torch.arange(len(here), device=here.device)[:, None]
         nodes = torch.cat([whole, local], 1)[:, torch.cat([first, place], 1)]  # [V, T, 1 + L, similarity_dim]
         vector = self.reasoning(nodes, torch.cat([torch.ones_like(first, dtype=torch.bool), here], 1))
-        return torch.sigmoid(self.out(vector)).squeeze(-1).T
+        with torch.autocast(vector.device.type, enabled=False):  # scores are compared: 16 bits would make many alike
+            return torch.sigmoid(self.out(vector.to(self.out.weight.dtype))).squeeze(-1).T
 
 
 def text_blocks(lengths: list[int], words: int) -> list[tuple[int, int]]:

@@ -53,7 +53,8 @@ class SimilarityFilter(nn.Module):
 
     Source: Diao et al., AAAI 2021 (SGRAF), reference code `Paranioar/SGRAF`. In training the BatchNorm of one
     feature normalises each caption's nodes over all items on its own, because the reference code scores caption by
-    caption; the running statistics move as if the captions of a call had come one after the other.
+    caption; the running statistics move as if the captions of a call had come one after the other, unless `follows`
+    is off.
 
     nodes: [V, T, N, dim]; mask: bool [T, N]. Returns [V, T, dim].
     """
@@ -61,6 +62,7 @@ class SimilarityFilter(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.weigh, self.norm = xavier_linear(dim, 1), nn.BatchNorm1d(1)
+        self.follows = True
 
     def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
         gates = self._normalise(self.weigh(nodes).squeeze(-1), mask).sigmoid() * mask
@@ -78,12 +80,14 @@ class SimilarityFilter(nn.Module):
             count = mask.sum(-1) * len(x)
             mean = (x * mask).sum((0, 2)) / count
             variance = ((x - mean[:, None]).square() * mask).sum((0, 2)) / count
-            self._follow(mean.detach(), (variance * count / (count - 1).clamp(min=1)).detach())
+            if self.follows:
+                self._follow(mean, variance, count)
             mean, variance = mean[:, None], variance[:, None]
         return (x - mean) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        variance = variance * count / (count - 1).clamp(min=1)
         kept = (1 - (self.norm.momentum or 0.1)) ** len(mean)
         assert self.norm.running_mean is not None
         assert self.norm.running_var is not None

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from matchcut.models.base import Rows
 from matchcut.models.inputs import Padded
-from matchcut.models.normalise import l2_normalise
+from matchcut.models.normalise import dot_products, l2_normalise
 
 BLOCK = 1 << 24
 """How many token pairs are scored at once: 64 MiB for each float32 table of them."""
@@ -149,7 +149,7 @@ def _block(
 ) -> Tensor:
     x, f = text.tokens, item.tokens
     (t, words), (v, frames) = x.mask.shape, f.mask.shape
-    s = (x.values.flatten(0, 1) @ f.values.flatten(0, 1).T).view(t, words, v, frames)
+    s = dot_products(x.values.flatten(0, 1), f.values.flatten(0, 1)).view(t, words, v, frames)
     best, where = s.masked_fill(~f.mask, -torch.inf).max(-1)  # [T, L, V]
     column = s.masked_fill(~x.mask[:, :, None, None], -torch.inf).amax(1)  # [T, V, K]
     bonus = torch.zeros_like(best)
@@ -161,8 +161,9 @@ def _block(
         bonus, best = bonus.masked_fill(best < 0, 0.0), best.clamp(min=0)
     if padded_words:
         column = column.clamp(min=0)
-    by_word = torch.einsum("tlv,tl->tv", best + bonus, text.weights.values)
-    return (by_word + torch.einsum("tvk,vk->tv", column, item.weights.values)) / 2
+    with torch.autocast(s.device.type, enabled=False):
+        by_word = torch.einsum("tlv,tl->tv", best + bonus, text.weights.values.to(s.dtype))
+        return (by_word + torch.einsum("tvk,vk->tv", column, item.weights.values.to(s.dtype))) / 2
 
 
 def unit(x: Padded) -> Padded:

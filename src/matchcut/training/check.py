@@ -15,7 +15,7 @@ from matchcut.features.manifest import Manifest
 from matchcut.models.base import RetrievalModel
 from matchcut.models.inputs import Padded
 from matchcut.training.build import build_model
-from matchcut.training.made_up import MadeUp, make_up
+from matchcut.training.made_up import SMALL, MadeUp, make_up
 from matchcut.training.needs import Need, at_hand, needs
 from matchcut.training.optimizers import TOWERS, make_optimizer
 from matchcut.training.recipe import Recipe
@@ -80,8 +80,10 @@ def check(
         raise ValueError(f"pairs must be at least 2, got {pairs}")
     notes = []
     made = make_up(recipe, _stored(collection), pairs=pairs)
-    if made.model != recipe.model and "words" in recipe.text:
-        notes.append(f"the vocabulary is made up, {made.model.vocabulary} words; the real one comes from the captions")
+    if {"words", "bow"} & set(recipe.text) and not getattr(recipe.model, "vocabulary", 0):
+        notes.append(
+            f"the vocabulary is made up, {SMALL} words; the real one comes from the captions, more parameters too"
+        )
     options, note = _towers(made.model)
     notes += note
     torch.manual_seed(recipe.training.seed)

@@ -65,9 +65,14 @@ def make_up(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]], *, pairs: int
     """
     generator = np.random.default_rng(seed)
     model = recipe.model
-    if "words" in recipe.text and not model.vocabulary:
+    if "words" in recipe.text and getattr(model, "vocabulary", None) == 0:
         model = replace(model, vocabulary=SMALL)
-    known = {**KNOWN, **_made(model), **{k: tuple(v) for k, v in recipe.data.shapes.items()}, **shapes}
+    try:
+        size, last, edge = _clip(model)
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise MatchcutError(f"{recipe.source}: model.towers.path: no CLIP is found there: {reason}") from error
+    known = {**KNOWN, **_made(model, edge), **{k: tuple(v) for k, v in recipe.data.shapes.items()}, **shapes}
     for name in (*recipe.text, *recipe.item):
         if name not in known:
             raise MatchcutError(
@@ -75,7 +80,7 @@ def make_up(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]], *, pairs: int
                 f"{name} = [2048], or name a COLLECTION that has it"
             )
     tokens, frames = ([lengths[i % 4] for i in range(pairs)] for lengths in (TOKENS, FRAMES))
-    ends = {"words": (model.vocabulary if "words" in recipe.text else 0, END), "clip-token-ids": _clip(model)[:2]}
+    ends = {"words": (getattr(model, "vocabulary", SMALL), END), "clip-token-ids": (size, last)}
     text = {name: _text(generator, name, known[name], tokens, ends) for name in recipe.text}
     item = {}
     for name in recipe.item:
@@ -86,10 +91,9 @@ def make_up(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]], *, pairs: int
     return MadeUp(model, data, _evidence(generator, recipe, data, known))
 
 
-def _made(model: Any) -> dict[str, tuple[int, ...]]:
-    """Row shapes of the streams that no encoder makes."""
+def _made(model: Any, edge: int) -> dict[str, tuple[int, ...]]:
+    """Row shapes of the streams that no encoder makes; edge: of CLIP's pictures."""
     words = int(getattr(model, "vocabulary", 0)) or SMALL
-    *_, edge = _clip(model)
     return {"words": (), "bow": (words - len(SPECIAL),), "clip-token-ids": (), "clip-pixels": (3, edge, edge)}
 
 

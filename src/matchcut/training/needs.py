@@ -42,16 +42,15 @@ def needs(recipe: Recipe, collection: Collection | None, shapes: Shapes) -> list
         collection: where to look, or None.
         shapes: of a row of each stream, as the network was built for.
     """
-    towers = getattr(recipe.model, "towers", None)
-    path = "" if towers is None else towers.path
     found = [_parts(recipe, collection)]
-    found += [_stream(name, "captions", shapes[name], collection, path) for name in recipe.text]
-    found += [_stream(name, "frames", shapes[name], collection, path) for name in recipe.item]
+    found += [_stream(recipe, name, "captions", shapes[name], collection) for name in recipe.text]
+    found += [_stream(recipe, name, "frames", shapes[name], collection) for name in recipe.item]
     for name, of in asked(recipe).items():
         if name not in (*recipe.text, *recipe.item):
             found.append(_evidence(recipe, name, of, collection))
-    if path:
-        found.append(Need("checkpoint", path, None, "a local folder, or the hub", at_hand(path)))
+    towers = getattr(recipe.model, "towers", None)
+    if towers is not None:
+        found.append(Need("checkpoint", towers.path, None, "a local folder, or the hub", at_hand(towers.path)))
     return found
 
 
@@ -64,10 +63,13 @@ def _parts(recipe: Recipe, collection: Collection | None) -> Need:
     return Need("parts", ", ".join(wanted), None, source, there)
 
 
-def _stream(name: str, of: str, shape: tuple[int, ...], collection: Collection | None, towers: str) -> Need:
+def _stream(recipe: Recipe, name: str, of: str, shape: tuple[int, ...], collection: Collection | None) -> Need:
     if name in MADE:
         return Need(of, name, shape, MADE[name], None if collection is None else True)
-    return Need(of, name, shape, _source(name, towers), _there(name, of, shape, collection))
+    towers = getattr(recipe.model, "towers", None)
+    vector = "tokens" if name == getattr(recipe.model, "tokens", "") else "cls"
+    source = _source(name, towers="" if towers is None else towers.path, vector=vector)
+    return Need(of, name, shape, source, _there(name, of, shape, collection))
 
 
 def _evidence(recipe: Recipe, name: str, of: str | None, collection: Collection | None) -> Need:
@@ -97,15 +99,15 @@ def _there(name: str, of: str, shape: tuple[int, ...] | None, collection: Collec
     return manifest.of == of and shape in (None, manifest.shape)
 
 
-def _source(name: str, towers: str = "") -> str:
-    """Where a feature set comes from; towers: the CLIP that the network trains, if any."""
+def _source(name: str, *, towers: str = "", vector: str = "mean") -> str:
+    """Where a feature set comes from; towers: the CLIP that the network trains, if any; vector: what of BERT it is."""
     if name in PACKAGED or name.startswith(("clip:", "bert:", "salience:")):
         return f"matchcut embed --encoder {name}"
     if name.endswith("-salience"):
         tokens = f"clip:{towers}?tower=text&vector=tokens" if towers else name.removesuffix("-salience")
         return f"matchcut embed --encoder 'salience:{tokens}' --name {name}"
     if name == "bert":
-        return f"matchcut embed --encoder 'bert:CHECKPOINT?vector=tokens' --name {name}"
+        return f"matchcut embed --encoder 'bert:CHECKPOINT?vector={vector}' --name {name}"
     return "made elsewhere, see docs/features.md"
 
 
