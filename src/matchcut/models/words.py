@@ -22,7 +22,13 @@ class WordEmbedding(nn.Module):
         nn.init.uniform_(self.table.weight, -init, init)
 
     def forward(self, ids: Padded) -> Padded:
-        return Padded(self.table(ids.values.long()), ids.lengths)
+        numbers = ids.values.long()
+        try:
+            return Padded(self.table(numbers), ids.lengths)
+        except IndexError as error:  # on a CPU; a GPU says so itself, later
+            raise ValueError(
+                f"a text has word number {int(numbers.max())}, the vocabulary is of {self.table.num_embeddings} words"
+            ) from error
 
     @torch.no_grad()
     def load(self, vectors: Tensor, known: Tensor) -> None:
