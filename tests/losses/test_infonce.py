@@ -115,3 +115,18 @@ def test_learned_scale():
 def test_wrong_options(options):
     with pytest.raises(ValueError):
         InfoNCE(**options)
+
+
+def test_a_learned_scale_comes_back_from_its_limit():
+    loss = InfoNCE(scale=50.0, learned=True, max_scale=50.0)
+    optimiser = torch.optim.SGD(loss.parameters(), lr=0.1)
+    ids = torch.arange(2)
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    scales = []
+    for scores in (torch.tensor([[0.1, 0.09], [0.09, 0.1]]), torch.tensor([[0.09, 0.2], [0.2, 0.09]])):
+        optimiser.zero_grad()
+        loss(scores, table).backward()
+        optimiser.step()
+        scales.append(loss.current_scale().item())
+    assert scales[0] == pytest.approx(50.0)
+    assert scales[1] < 50.0

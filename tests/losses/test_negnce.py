@@ -67,3 +67,32 @@ def test_report_and_gradient():
 def test_wrong_options(options):
     with pytest.raises(ValueError):
         NegNCE(**options)
+
+
+def test_an_anchor_whose_candidates_all_weigh_nothing_has_no_gradient():
+    table = PairTable.from_ids(text_items=torch.tensor([0, 1]), items=torch.tensor([0, 2]))
+    weighted = table.with_weight(torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    scores = torch.rand(2, 2, requires_grad=True)
+    loss = NegNCE()(scores, weighted)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(scores.grad).all()
+    assert (scores.grad[1] == 0).all()
+
+
+def test_a_score_that_is_not_a_number_is_not_hidden():
+    scores = torch.full((2, 2), torch.nan)
+    ids = torch.arange(2)
+    assert NegNCE()(scores, PairTable.from_ids(text_items=ids, items=ids)).isnan()
+
+
+def test_a_learned_scale():
+    ids = torch.arange(3)
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    scores = torch.rand(3, 3, generator=torch.Generator().manual_seed(0))
+    loss, report = NegNCE(scale=10.0, learned=True), {}
+    value = loss(scores, table, report=report)
+    torch.testing.assert_close(value, NegNCE(scale=10.0)(scores, table))
+    value.backward()
+    assert loss.log_scale.grad != 0
+    assert report["scale"].item() == pytest.approx(10.0)

@@ -178,3 +178,44 @@ def test_wrong_objectives():
 def test_ramp_with_a_step():
     step = Ramp(start=0.5, end=0.5)
     assert (step(0.4), step(0.5)) == (0.0, 1.0)
+
+
+def test_a_number_that_is_not_finite_names_the_item():
+    vectors = torch.randn(4, 3)
+    vectors[2, 1] = torch.nan
+    ids = torch.tensor([5, 6, 77, 8])
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    objective = Objective([Term(HingeLoss(), [DropAbove("e", threshold=0.5)])])
+    several = (torch.cat([torch.randn(4, 3), vectors]), torch.full((4,), 2))
+    for evidence in (
+        Evidence(text={"e": vectors}),
+        Evidence(item={"e": torch.randn(4, 3)}, text_item={"e": vectors}),
+        Evidence(scores={"e": torch.where(torch.arange(4)[:, None] == 2, torch.inf, torch.zeros(4, 4))}),
+    ):
+        with pytest.raises(ValueError, match=r"evidence 'e' .*text 2 of the batch.*\(text's item id: 77\)"):
+            objective(scores(), table, evidence)
+    with pytest.raises(ValueError, match=r"item 3 of the batch.*\(item's item id: 8\)"):
+        objective(scores(), table, Evidence(text={"e": torch.randn(4, 3)}, item_text={"e": several}))
+
+
+def test_captions_that_become_negatives_are_not_left_out():
+    ids = torch.tensor([0, 0, 1])
+    objective = presets.vsepp()
+    objective(torch.rand(3, 3), PairTable.from_ids(text_items=ids, items=ids))
+    assert objective.report["left_out"] == 0
+
+
+def test_what_is_no_term_or_no_loss_is_refused():
+    for wrong in ([HingeLoss()], Term(HingeLoss())):
+        with pytest.raises(ValueError, match=r"expected a list of Terms, \[Term\(...\)\], got .*HingeLoss\(\)"):
+            Objective(wrong)
+    for treatments in (DropAbove("e", threshold=0.5), ["drop_above"]):
+        with pytest.raises(ValueError, match="expected a list of Treatments"):
+            Term(HingeLoss(), treatments)
+    with pytest.raises(ValueError, match="a term needs a loss"):
+        Term("hinge")
+
+
+def test_an_infinite_option_prints_as_what_builds_it():
+    loss = InfoNCE(learned=True, max_scale=float("inf"))
+    assert eval(repr(loss)).max_scale == loss.max_scale

@@ -129,3 +129,16 @@ def test_wrong_options_and_missing_evidence():
     ):
         with pytest.raises(ValueError):
             wrong()
+
+
+def test_relevance_and_teachers_may_be_the_mean_over_an_items_captions():
+    ids = torch.arange(3)
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    text, captions, scores = torch.randn(3, 4), torch.randn(3, 2, 4), torch.rand(3, 3)
+    evidence = Evidence(text={"e": text}, item_text={"e": captions})
+    mean = Evidence(scores={"e": evidence.similarity("e", captions="mean")})
+    for loss, stored in (
+        (LadderLoss("e", captions="mean", thresholds=[0.1]), LadderLoss("e", thresholds=[0.1])),
+        (SoftTargets("e", captions="mean"), SoftTargets("e")),
+    ):
+        torch.testing.assert_close(loss(scores, table, evidence), stored(scores, table, mean))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from matchcut.losses import HingeLoss, presets
-from matchcut.negatives import Evidence, PairTable
+from matchcut.negatives import AdaptiveMargin, Evidence, PairTable
 
 EVIDENCE = {"bert": torch.randn(6, 4), "svd": torch.randn(6, 4), "minilm": torch.randn(6, 4), "own": torch.randn(6, 4)}
 PRESETS = {
@@ -68,3 +68,59 @@ def test_unpaired_batches_need_positives_by_id():
     with pytest.raises(ValueError, match="not paired"):
         presets.infonce()(torch.rand(3, 2), table)
     assert torch.isfinite(presets.infonce(same_item="positive")(torch.rand(3, 2), table))
+
+
+def test_cmgsd_has_margin_zero_for_captions_of_the_same_item_in_every_expert():
+    ids = torch.tensor([0, 0, 1, 2, 3, 4])
+    table, known = PairTable.from_ids(text_items=ids, items=ids), evidence()
+    (term,) = presets.cmgsd(same_item="margin_zero", dynamic=None).terms
+    for expert in term.experts:
+        seen = table
+        for treatment in (*term.treatments, *expert.treatments):
+            seen = treatment(seen, known, torch.zeros(6, 6))
+        assert seen.margin[0, 1] == seen.margin[1, 0] == 0
+        assert seen.margin[0, 2] > 0
+        assert seen.negative[0, 1]
+
+
+def test_ranp_has_other_captions_of_the_item_as_relevant_positives():
+    ids = torch.tensor([0, 0, 1, 2])
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    relevance = (ids[:, None] == ids[None, :]).double()
+    scores = torch.rand(4, 4, dtype=torch.float64)
+    total = 0.0
+    for s in (scores, scores.T):
+        for i in range(4):
+            hardest = max(float(s[i, j]) for j in range(4) if ids[j] != ids[i])
+            total += max(0.0, 0.2 + hardest - float(s[i, i]))
+            total += max(0.0, 0.2 + hardest - float(s[i, 1 - i])) if i < 2 else 0.0
+    assert presets.ranp("r", threshold=0.5)(scores, table, Evidence(scores={"r": relevance})).item() == pytest.approx(
+        total
+    )
+
+
+def test_cmgsd_with_one_hinge_goes_from_the_static_to_the_dynamic_margins():
+    ids, known, scores = torch.arange(6), evidence(), torch.rand(6, 6)
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    objective = presets.cmgsd(static_item="frames", start=0.0, hinges="one", fixed=False)
+    for progress in (0.0, 0.25, 1.0):
+        static, dynamic = (
+            sum(AdaptiveMargin(name, of=of)(table, known, scores).margin for name, of in two) / 2
+            for two in ((("minilm", "text"), ("frames", "item")), (("own", "text"), ("own", "item")))
+        )
+        margin = (1 - progress) * static + progress * dynamic
+        wanted = HingeLoss(reduction="mean")(scores, table.with_margin(margin))
+        torch.testing.assert_close(objective(scores, table, known, progress=progress), wanted)
+
+
+def test_cmgsd_needs_evidence():
+    with pytest.raises(ValueError, match="cmgsd needs evidence"):
+        presets.cmgsd(static_text=None, dynamic=None)
+
+
+@pytest.mark.parametrize("preset", [presets.infonce, presets.negnce])
+def test_without_margins_all_compete_at_margin_zero(preset):
+    ids, scores = torch.tensor([0, 0, 1]), torch.rand(3, 3)
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    rivals = preset(same_item="negative")(scores, table)
+    torch.testing.assert_close(preset(same_item="margin_zero")(scores, table), rivals)

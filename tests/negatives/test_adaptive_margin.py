@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from matchcut.losses import Expert, HingeLoss, Objective, Term, presets
-from matchcut.negatives import AdaptiveMargin, Evidence, PairTable
+from matchcut.negatives import AdaptiveMargin, DropAbove, Evidence, PairTable
 
 
 def paired(n):
@@ -53,6 +53,37 @@ def test_total_loss_of_the_specification(reduction, negatives, total):
     ]
     loss = HingeLoss(margin=0.1, negatives=negatives, reduction=reduction)
     assert Objective([Term(loss, experts=experts)])(S, paired(3), EVIDENCE).item() == pytest.approx(total, abs=1e-6)
+
+
+@pytest.mark.parametrize(("fixed", "total"), [(False, 0.001756), (True, 0.021756)])
+def test_one_hinge_with_the_mean_margin_of_the_specification(fixed, total):
+    experts = [Expert([AdaptiveMargin(name, mean=0.1)], weight=0.5) for name in ("omega", "tau")]
+    plain = HingeLoss(margin=0.1, negatives="all", reduction="mean_terms")
+    shared = HingeLoss(margin=0.1, negatives="all", reduction="mean_terms", experts="margins")
+    objective = Objective([Term(shared, experts=experts), *([Term(plain)] if fixed else [])])
+    assert objective(S, paired(3), EVIDENCE).item() == pytest.approx(total, abs=1e-6)
+
+
+def test_one_hinge_is_for_the_negatives_of_all_experts():
+    experts = [Expert([DropAbove("tau", threshold=0.7)]), Expert([DropAbove("omega", threshold=0.55)])]
+    shared = HingeLoss(margin=0.5, negatives="all", experts="margins")
+    both = [DropAbove("tau", threshold=0.7), DropAbove("omega", threshold=0.55)]
+    got = Objective([Term(shared, experts=experts)])(S, paired(3), EVIDENCE)
+    assert got == Objective([Term(HingeLoss(margin=0.5, negatives="all"), both)])(S, paired(3), EVIDENCE)
+    assert got > 0
+
+
+@pytest.mark.parametrize(
+    ("spread", "negative", "mean"), [(1.0, 0.4207, 0.5069), (0.2, 0.1587, 0.2167), (0.1, 0.0228, 0.2008)]
+)
+def test_share_of_negative_margins_of_the_specification(spread, negative, mean):
+    n = 1200
+    distance = torch.randn(n, n, generator=torch.Generator().manual_seed(0)).double()
+    known = Evidence(scores={"tau": 1 - (10 + distance)})
+    assert (margins(evidence=known, n=n, spread=spread, clamp=False) < 0).double().mean() == pytest.approx(
+        negative, abs=2e-3
+    )
+    assert margins(evidence=known, n=n, spread=spread).mean() == pytest.approx(mean, abs=2e-3)
 
 
 def test_single_costs_of_the_specification():
@@ -145,7 +176,21 @@ def test_a_detached_look_does_not_cut_a_joint_one():
     assert margins(evidence=evidence, n=4, gradient="joint").requires_grad
 
 
-@pytest.mark.parametrize("options", [{"spread": -1}, {"mapping": "log"}, {"statistics": (0.5, 0.0)}])
+@pytest.mark.parametrize(
+    "options", [{"spread": -1}, {"mapping": "log"}, {"statistics": (0.5, 0.0)}, {"statistics": (0.5,)}]
+)
 def test_wrong_options(options):
     with pytest.raises(ValueError):
         AdaptiveMargin("tau", **options)
+
+
+def test_prints_as_an_equal_object():
+    made = AdaptiveMargin("tau", statistics=[0.5, 0.2])
+    assert eval(repr(made)) == made
+
+
+def test_statistics_of_a_large_batch_are_exact():
+    n = 2048
+    vectors = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
+    single, double = (margins(evidence=Evidence(text={"tau": x}), n=n) for x in (vectors, vectors.double()))
+    assert torch.allclose(single.double(), double, atol=2e-6)

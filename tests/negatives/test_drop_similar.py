@@ -173,3 +173,15 @@ def test_nth_largest_where_the_sample_sees_only_small_entries():
     matrix[:100, 1::2] = torch.rand(100, 100)
     assert nth_largest(matrix, [9_999]) == [matrix.flatten().sort(descending=True).values[9_999]]
     assert nth_largest(matrix, [39_999]) == [0]
+
+
+def test_an_anchor_whose_negatives_would_all_be_left_out_may_keep_them():
+    similarity = torch.tensor([[1.0, 0.9, 0.8], [0.9, 1.0, 0.1], [0.8, 0.1, 1.0]])
+    ids, known = torch.arange(3), Evidence(scores={"e": similarity})
+    table = PairTable.from_ids(text_items=ids, items=ids)
+    plain = DropSimilar("e", threshold=0.5)(table, known, similarity)
+    assert plain.negative.int().tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
+    kept = DropSimilar("e", threshold=0.5, empty="all")(table, known, similarity)
+    assert kept.negative.int().tolist() == [[0, 1, 1], [0, 0, 1], [0, 1, 0]]
+    assert kept.items_see.negative.int().tolist() == [[0, 0, 0], [1, 0, 1], [1, 1, 0]]
+    assert not DropSimilar("e", threshold=0.5, empty="all").pairwise

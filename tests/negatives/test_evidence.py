@@ -102,3 +102,21 @@ def test_similarity_of_a_batch_with_itself_is_symmetric_to_the_last_bit(n, gradi
     assert torch.equal(similarity, similarity.T)
     unit = torch.nn.functional.normalize(vectors.detach().double(), dim=1)
     torch.testing.assert_close(similarity.detach().double(), unit @ unit.T, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "message"),
+    [
+        (Evidence(text={"e": torch.zeros(3)}), r"a row for each text or item, got shape \(3,\)"),
+        (Evidence(text={"e": [[1.0, 2.0]]}), "a row for each text or item, got a list"),
+        (Evidence(text={"e": torch.zeros(2, 3)}, item_text={"e": torch.zeros(2, 4)}), "of 3 and of 4 numbers"),
+    ],
+)
+def test_vectors_that_do_not_fit_are_one_line(evidence, message):
+    with pytest.raises(ValueError, match=message):
+        evidence.similarity("e")
+
+
+def test_a_wrong_word_is_refused():
+    with pytest.raises(ValueError, match="'best' or 'mean'; got 'cosine', 'max'"):
+        Evidence(text={"e": torch.eye(2)}).similarity("e", captions="max")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from matchcut.losses import InfoNCE
-from matchcut.negatives import Memory
+from matchcut.negatives import Evidence, Memory, SameItem
 
 
 def test_keeps_the_newest_and_no_gradient():
@@ -47,3 +47,14 @@ def test_wrong_sizes():
         Memory(size=0)
     with pytest.raises(ValueError, match="2 embeddings and 3 ids"):
         Memory(size=4).add(torch.zeros(2, 1), torch.arange(3))
+
+
+@pytest.mark.parametrize("role", ["positive", "left_out", "margin_zero", "negative"])
+def test_same_item_of_the_queue_takes_no_part_whatever_a_treatment_says(role):
+    memory = Memory(size=8)
+    memory.add(torch.randn(3, 4), torch.tensor([1, 5, 6]))
+    ids = torch.tensor([1, 2, 1])
+    table = memory.table(text_items=ids, items=ids)
+    treated = SameItem(role=role, margin=0.2)(table, Evidence(), torch.zeros(table.shape))
+    assert not (treated.positive | treated.negative)[[0, 2], 3].any()
+    assert treated.negative[0, 2] == (role in ("margin_zero", "negative"))

@@ -88,3 +88,11 @@ def test_the_list_of_positives_follows_the_positives():
     assert len(table.positives[0]) == 5
     assert len(table.with_margin(torch.zeros(3, 3)).positives[0]) == 5
     assert len(table.with_positive(table.own()).positives[0]) == 3
+
+
+def test_ids_must_be_whole_numbers():
+    ids = torch.arange(2)
+    with pytest.raises(ValueError, match="text_items must be a tensor of whole numbers, got a list"):
+        PairTable.from_ids(text_items=[0, 1], items=ids)
+    with pytest.raises(ValueError, match=r"items must be a tensor of whole numbers, got torch.float32"):
+        PairTable.from_ids(text_items=ids, items=ids.float())

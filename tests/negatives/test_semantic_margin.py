@@ -85,3 +85,13 @@ def test_no_gradient_reaches_the_vectors():
     presets.lseh()(scores, table, Evidence(text={"svd": vectors})).backward()
     assert vectors.grad is None
     assert scores.grad.abs().sum() > 0
+
+
+def test_several_captions_of_an_item():
+    table = PairTable.from_ids(text_items=DIFFERENT, items=DIFFERENT)
+    captions = torch.rand(4, 3, 3, dtype=torch.float64)
+    evidence = Evidence(text={"svd": D}, item_text={"svd": captions})
+    for how, reduced in (("best", lambda x: x.amax(2)), ("mean", lambda x: x.mean(2))):
+        products = reduced(torch.einsum("td,vkd->tvk", D, captions))
+        wanted = 0.185 + 0.025 * products / products.amax(0)
+        assert torch.allclose(SemanticMargin("svd", captions=how)(table, evidence, S).margin, wanted)

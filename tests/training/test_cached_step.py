@@ -94,3 +94,24 @@ def test_embeddings_of_several_tensors_and_lengths():
 def test_nothing_to_do_is_refused():
     with pytest.raises(ValueError, match="0 and 1 parts"):
         CachedStep(tower(), tower(), loss=lambda t, v: t.sum())(texts=[], items=[torch.zeros(1, 5)])
+
+
+def test_encoders_that_give_dicts():
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(3, 2).double(), torch.randn(5, 3, dtype=torch.float64)
+
+    def encode(part):
+        return {"embedding": layer(part)}
+
+    def loss(text, item):
+        return (text["embedding"] @ item["embedding"].T).square().sum()
+
+    value = CachedStep(encode, encode, loss=loss)(texts=x.split(2), items=x.split(3))
+    cached = layer.weight.grad.clone()
+    layer.weight.grad = None
+    plain = loss(encode(x), encode(x))
+    plain.backward()
+    torch.testing.assert_close(value, plain.detach())
+    torch.testing.assert_close(cached, layer.weight.grad)
+    with pytest.raises(ValueError, match="an encoder must give tensors"):
+        CachedStep(lambda part: [layer(part)], encode, loss=loss)(texts=x.split(2), items=x.split(3))

@@ -65,11 +65,24 @@ def test_one_document_of_two_queries_is_a_positive_of_both(model):
     same = [DOCUMENTS[0], DOCUMENTS[0], DOCUMENTS[2], DOCUMENTS[3]]
     ours = SentenceTransformersLoss(model, Objective([Term(HingeLoss(negatives="all"))]))
     seen = {}
-    ours.objective.register_forward_hook(lambda module, args, out: seen.update(table=args[1]))
+    whole = ours.objective.from_embeddings
+    ours.objective.from_embeddings = lambda *args: seen.update(table=args[2]) or whole(*args)
     ours(features(model, QUERIES, same, OTHERS)).backward()
     assert seen["table"].positive.nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [2, 2], [3, 3]]
     assert seen["table"].paired
     assert seen["table"].shape == (4, 8)
+
+
+def test_scores_are_of_single_precision_under_autocast():
+    class Pictures(torch.nn.Module):
+        def forward(self, column):
+            return {"sentence_embedding": column["pixel_values"]}
+
+    loss = SentenceTransformersLoss(Pictures(), presets.infonce())
+    columns = [{"pixel_values": torch.randn(8, 64)} for _ in range(2)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = loss(columns)
+    assert half == loss(columns)
 
 
 def test_it_learns(model):

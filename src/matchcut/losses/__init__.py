@@ -10,6 +10,7 @@ from matchcut.losses.negnce import NegNCE
 from matchcut.losses.objective import Expert, Objective, Term
 from matchcut.losses.partial_order import PartialOrder
 from matchcut.losses.ramp import Ramp
+from matchcut.losses.scaled import ScaledLoss
 from matchcut.losses.sigmoid import SigmoidLoss
 from matchcut.losses.soft_targets import SoftTargets
 from matchcut.losses.unit import unit
@@ -30,6 +31,7 @@ __all__ = [
     "Objective",
     "PartialOrder",
     "Ramp",
+    "ScaledLoss",
     "SigmoidLoss",
     "SoftTargets",
     "Term",

@@ -35,6 +35,8 @@ class HingeLoss(Loss):
         direction: "both", "t2i" (texts are the anchors) or "i2t".
         reduction: "sum" over anchors; "mean" over the anchors that have a positive, per direction, directions added;
             "mean_terms", over every hinge of both directions together (MMT, collaborative experts; reference code).
+        experts: what several tables of a term share: "costs", a hinge for each, added; "margins", one hinge with the
+            weighted mean of their margins, for pairs that are negatives of all of them.
 
     >>> scores = torch.tensor([[0.5, 0.4], [0.6, 0.7]])
     >>> table = PairTable.from_ids(text_items=torch.arange(2), items=torch.arange(2))
@@ -50,6 +52,7 @@ class HingeLoss(Loss):
     positives: Literal["mean", "hardest", "pair"] = "mean"
     direction: Direction = "both"
     reduction: Literal["sum", "mean", "mean_terms"] = "sum"
+    experts: Literal["costs", "margins"] = "costs"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,6 +62,7 @@ class HingeLoss(Loss):
         one_of("positives", self.positives, ("mean", "hardest", "pair"))
         one_of("direction", self.direction, DIRECTIONS)
         one_of("reduction", self.reduction, ("sum", "mean", "mean_terms"))
+        one_of("experts", self.experts, ("costs", "margins"))
 
     @property
     def few_pairs(self) -> bool:
@@ -87,6 +91,8 @@ class HingeLoss(Loss):
                 gradient goes to the embeddings, by way of the few pairs that have one. Not for negatives "all".
         """
         scores = wide(scores, tables[0][1])
+        if self.experts == "margins" and len(tables) > 1:
+            tables = [(1.0, self._mean_margin(tables))]
         sides = [[(w, self._side(scores, table, way)) for w, table in tables] for way in directions(self.direction)]
         if 0 in scores.shape:
             costs = [(scores.sum() * scores.new_zeros(0), scores.new_zeros(())) for _ in sides]
@@ -104,6 +110,26 @@ class HingeLoss(Loss):
         for (cost, _), weighted in zip(costs, sides, strict=True):
             total = total + weighted[0][1].over_anchors(cost, reduction=self.reduction)
         return total
+
+    def _mean_margin(self, tables: Sequence[tuple[float, PairTable]]) -> PairTable:
+        """One table with the weighted mean of the margins; weights that are all 0 count alike."""
+        whole = sum(weight for weight, _ in tables)
+        shares = [weight / whole if whole else 1 / len(tables) for weight, _ in tables]
+        seen = [table for _, table in tables]
+        item = None
+        if any(table.item_side is not None for table in seen):
+            item = self._weighted(shares, [table.items_see for table in seen])
+        mean = seen[0].with_margin(self._weighted(shares, seen), item=item)
+        for table in seen[1:]:
+            if table.negative is not seen[0].negative or table.item_side is not None:
+                mean = mean.with_sides(text=~table.negative, item=~table.items_see.negative)
+        return mean
+
+    def _weighted(self, shares: Sequence[float], tables: Sequence[PairTable]) -> Tensor:
+        margins = torch.zeros(tables[0].shape, device=tables[0].device)
+        for share, table in zip(shares, tables, strict=True):
+            margins = margins + share * (self.margin if table.margin is None else table.margin)
+        return margins
 
     def _side(self, scores: Tensor, table: PairTable, way: Literal["t2i", "i2t"]) -> Side:
         if self.positives == "pair":

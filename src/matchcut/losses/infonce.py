@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from matchcut.losses.loss import DIRECTIONS, Direction, Loss, Report, Side, directions, wide
+from matchcut.losses.loss import DIRECTIONS, Direction, Report, Side, directions, wide
+from matchcut.losses.scaled import ScaledLoss
 from matchcut.negatives import Evidence, PairTable
 from matchcut.negatives.treatment import one_of
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class InfoNCE(Loss):
+class InfoNCE(ScaledLoss):
     """-log of the share that the positive has among the anchor's candidates; the mean of both directions.
 
     For anchor a with positives P(a), negatives N(a), margins M (0 where the table has none), weights w, z = scale * s:
@@ -28,9 +29,7 @@ class InfoNCE(Loss):
     is reconstructed as the analogue of the adaptive margin in the hinge. An anchor without a positive does not count.
 
     Args:
-        scale: the inverse temperature, 100 = temperature 0.01.
-        learned: the scale is a parameter (its logarithm, as CLIP has it) that starts at `scale`.
-        max_scale: where a learned scale is stopped.
+        scale, learned, max_scale: the inverse temperature, see `ScaledLoss`.
         positives: "mean", "sum" or "separate".
         hardness: b, at least 0.
         direction: "both" (their mean), "t2i" or "i2t".
@@ -42,9 +41,6 @@ class InfoNCE(Loss):
     """
 
     name: ClassVar[str] = "infonce"
-    scale: float = 100.0
-    learned: bool = False
-    max_scale: float = 100.0
     positives: Literal["mean", "sum", "separate"] = "mean"
     hardness: float = 0.0
     direction: Direction = "both"
@@ -52,28 +48,16 @@ class InfoNCE(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.scale <= 0:
-            raise ValueError(f"scale must be above 0, got {self.scale}; 100 is temperature 0.01")
-        if self.learned and self.max_scale < self.scale:
-            raise ValueError(f"max_scale must be at least the scale {self.scale}, got {self.max_scale}")
         if self.hardness < 0:
             raise ValueError(f"hardness must be at least 0, got {self.hardness}")
         one_of("positives", self.positives, ("mean", "sum", "separate"))
         one_of("direction", self.direction, DIRECTIONS)
         one_of("reduction", self.reduction, ("mean", "sum"))
-        if self.learned:
-            self.log_scale = nn.Parameter(torch.tensor(self.scale).log())
-
-    def current_scale(self) -> Tensor | float:
-        """The scale in use, learned or fixed."""
-        return self.log_scale.exp().clamp(max=self.max_scale) if self.learned else self.scale
 
     def forward(
         self, scores: Tensor, table: PairTable, evidence: Evidence | None = None, *, report: Report | None = None
     ) -> Tensor:
-        scores, scale = wide(scores, table), self.current_scale()
-        if report is not None and isinstance(scale, Tensor):
-            report["scale"] = scale.detach()
+        scores, scale = wide(scores, table), self.current_scale(report)
         ways = directions(self.direction)
         total = scores.new_zeros(())
         for way in ways:

@@ -10,7 +10,7 @@ from torch import Tensor
 from matchcut.losses.hinge import HingeLoss
 from matchcut.losses.loss import Loss, Report, Side, wide
 from matchcut.negatives import Evidence, PairTable
-from matchcut.negatives.evidence import Of
+from matchcut.negatives.evidence import Captions, Of
 
 
 @dataclass(eq=False, repr=False)
@@ -34,6 +34,7 @@ class LadderLoss(Loss):
         margin: m of the first hinge.
         cumulative: the cumulative form.
         of: where the evidence is; None: wherever the name is.
+        captions: with several captions an item: "best" or "mean".
 
     >>> table = PairTable.from_ids(text_items=torch.arange(2), items=torch.arange(2))
     >>> evidence = Evidence(text={"bert": torch.eye(2)})
@@ -52,6 +53,7 @@ class LadderLoss(Loss):
     margin: float = 0.2
     cumulative: bool = False
     of: Of | None = None
+    captions: Captions = "best"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +71,7 @@ class LadderLoss(Loss):
         self, scores: Tensor, table: PairTable, evidence: Evidence | None = None, *, report: Report | None = None
     ) -> Tensor:
         scores = wide(scores, table)
-        relevance = (evidence or Evidence()).similarity(self.evidence, of=self.of).detach()
+        relevance = (evidence or Evidence()).similarity(self.evidence, of=self.of, captions=self.captions).detach()
         total: Tensor = HingeLoss(margin=self.margin)(scores, table, report=report)
         for side, relevant in (
             (Side.of(scores, table, "t2i"), relevance),

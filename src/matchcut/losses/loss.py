@@ -115,14 +115,15 @@ class Side:
 
     def logits(self, scale: Tensor | float) -> Tensor:
         """scale * score, [A, C]; margins and the logarithm of weights added to negatives; -inf where a pair is left
-        out."""
+        out or of weight 0."""
         table, scores = self.table, self.scores
         if table.margin is not None:
             scores = scores + table.margin.masked_fill(~table.negative, 0.0)
         logits = scale * scores
+        left_out = ~(table.positive | table.negative)
         if table.weight is not None:
             logits = logits + table.weight.masked_fill(~table.negative, 1.0).log()
-        left_out = ~(table.positive | table.negative)
+            left_out = left_out | (table.negative & (table.weight == 0))  # masked, so that no gradient is NaN
         if not left_out.is_cuda and not left_out.any():
             return logits  # a look is cheaper than a copy, and than its backward; on a GPU it would wait
         return logits.masked_fill(left_out, -torch.inf)

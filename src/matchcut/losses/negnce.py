@@ -6,12 +6,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from matchcut.losses.loss import Loss, Report, Side, wide
+from matchcut.losses.loss import Report, Side, wide
+from matchcut.losses.scaled import ScaledLoss
 from matchcut.negatives import Evidence, PairTable
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NegNCE(Loss):
+class NegNCE(ScaledLoss):
     """Cross entropy plus, for each negative that outranks a positive, -log of the share it does not have.
 
     With P the softmax of scale * s over the candidates of each row, clamped to [1e-6, 1 - 1e-6]:
@@ -26,7 +27,7 @@ class NegNCE(Loss):
     their share, as in `InfoNCE`; the hard pairs are chosen by the plain scores.
 
     Args:
-        scale: the inverse temperature, a constant.
+        scale, learned, max_scale: the inverse temperature, see `ScaledLoss`; a constant in the released code.
         positive_weight: of the first term.
         negative_weight: of the second term.
         slack: at least 0, how close below the positive a negative is hard already.
@@ -37,15 +38,12 @@ class NegNCE(Loss):
     """
 
     name: ClassVar[str] = "negnce"
-    scale: float = 100.0
     positive_weight: float = 1.0
     negative_weight: float = 0.5
     slack: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.scale <= 0:
-            raise ValueError(f"scale must be above 0, got {self.scale}; 100 is temperature 0.01")
         if self.slack < 0:
             raise ValueError(f"slack must be at least 0, got {self.slack}")
 
@@ -61,10 +59,22 @@ class NegNCE(Loss):
             hard = beaten & table.negative, (beaten & table.items_see.negative).T
         if report is not None:
             report["hard"] = hard[0].sum() / table.negative.sum().clamp(min=1)
-        return (self._one_way(text, hard[0]) + self._one_way(item, hard[1])) / 2
+        scale = self.current_scale(report)
+        return (self._one_way(text, hard[0], scale) + self._one_way(item, hard[1], scale)) / 2
 
-    def _one_way(self, side: Side, hard: Tensor) -> Tensor:
-        share = side.logits(self.scale).softmax(1).nan_to_num(0.0).clamp(1e-6, 1 - 1e-6)
+    def _one_way(self, side: Side, hard: Tensor, scale: Tensor | float) -> Tensor:
+        share = _softmax(side.logits(scale)).clamp(1e-6, 1 - 1e-6)
         positive = side.over_anchors(-share[side.anchors, side.columns].log(), reduction="mean")
         negative = torch.where(hard, -torch.log1p(-share), 0.0).sum() / hard.sum().clamp(min=1)
         return self.positive_weight * positive + self.negative_weight * negative
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """`softmax(1)`, 0 where a whole row is -inf."""
+    share = logits.softmax(1)
+    if logits.shape[1] == 0:
+        return share
+    nothing = logits.detach().amax(1, keepdim=True).isneginf()
+    if not nothing.is_cuda and not nothing.any():
+        return share  # a look is cheaper than a copy; on a GPU it would wait
+    return share.masked_fill(nothing, 0.0)

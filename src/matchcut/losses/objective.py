@@ -12,6 +12,7 @@ from matchcut.losses.loss import Loss, Report, wide
 from matchcut.losses.ramp import Ramp, weight_at
 from matchcut.negatives import Evidence, PairTable, Treatment
 from matchcut.negatives.describe import Described
+from matchcut.negatives.evidence import NotFiniteError
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,7 +29,7 @@ class Expert(Described):
     weight: float | Ramp = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "treatments", tuple(self.treatments))
+        object.__setattr__(self, "treatments", _listed(self.treatments, Treatment))
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,8 +57,10 @@ class Term(Described):
     experts: Sequence[Expert] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "treatments", tuple(self.treatments))
-        object.__setattr__(self, "experts", tuple(self.experts))
+        object.__setattr__(self, "treatments", _listed(self.treatments, Treatment))
+        object.__setattr__(self, "experts", _listed(self.experts, Expert))
+        if not isinstance(self.loss, Loss):
+            raise ValueError(f"a term needs a loss, such as HingeLoss(), got {self.loss!r}")
         if self.experts and not isinstance(self.loss, HingeLoss):
             raise ValueError(
                 f"experts share the reduction of a HingeLoss; {type(self.loss).__name__} has none to share"
@@ -86,7 +89,7 @@ class Objective(nn.Module):
 
     def __init__(self, terms: Sequence[Term], *, extra: Mapping[str, float | Ramp] | None = None) -> None:
         super().__init__()
-        self.terms = tuple(terms)
+        self.terms = _listed(terms, Term)
         self.extra = dict(extra or {})
         if not self.terms and not self.extra:
             raise ValueError("an objective needs at least one term")
@@ -190,7 +193,11 @@ class Objective(nn.Module):
             for label, term in zip(self._labels(), self.terms, strict=True):
                 matrix = wide(_pick(scores, term.scores), table)
                 about: Report | None = {} if report else None
-                part = _part(term, matrix, embeddings, table, evidence, progress, about)
+                try:
+                    part = _part(term, matrix, embeddings, table, evidence, progress, about)
+                except NotFiniteError as error:
+                    ids = (table.text_items if error.side == "text" else table.items)[error.rows[:3]].tolist()
+                    raise ValueError(f"{error} ({error.side}'s item id: {', '.join(map(str, ids))})") from error
                 prefix = f"{label}/" if len(self.terms) > 1 else ""
                 told |= {label: part.detach(), **{prefix + name: value for name, value in (about or {}).items()}}
                 total = total + weight_at(term.weight, progress) * part
@@ -245,6 +252,13 @@ def _part(
     return cast(Tensor, term.loss(scores, table, evidence, report=about))
 
 
+def _listed(values: Any, kind: type) -> tuple[Any, ...]:
+    """A list of objects of one kind as a tuple, with a word to whoever gives one alone or something else."""
+    if not isinstance(values, Sequence) or not all(isinstance(value, kind) for value in values):
+        raise ValueError(f"expected a list of {kind.__name__}s, [{kind.__name__}(...)], got {values!r}")
+    return tuple(values)
+
+
 def _pick(scores: Tensor | Mapping[str, Tensor], name: str | None) -> Tensor:
     if isinstance(scores, Tensor):
         if name is not None:
@@ -261,8 +275,8 @@ def _shares(before: PairTable, after: Sequence[PairTable]) -> dict[str, Tensor]:
     """What the treatments did, without waiting for the device."""
     told: dict[str, Tensor] = {}
     if after[0].negative is not before.negative:
-        negatives = _count(before.negative)
-        told["left_out"] = (negatives - _count(after[0].negative)) / negatives.clamp(min=1)
+        left_out = _count(before.negative & ~after[0].negative)
+        told["left_out"] = left_out / _count(before.negative).clamp(min=1)
     for index, table in enumerate(after):
         if table.margin is not None and table.margin.numel():
             margin, which = table.margin.detach(), "" if len(after) == 1 else f"_{index + 1}"

@@ -13,6 +13,7 @@ from matchcut.losses.partial_order import PartialOrder
 from matchcut.losses.ramp import Ramp
 from matchcut.negatives import AdaptiveMargin, DropSimilar, RelevantPositives, SameItem, SemanticMargin
 from matchcut.negatives.drop_similar import Population
+from matchcut.negatives.treatment import one_of
 
 Role = Literal["positive", "left_out", "margin_zero", "negative"]
 
@@ -78,6 +79,8 @@ def cmgsd(
     end: float = 1.0,
     gradient: Literal["detach", "joint"] = "detach",
     diagonal: bool = False,
+    hinges: Literal["each", "one"] = "each",
+    fixed: bool = True,
     same_item: Role = "negative",
 ) -> Objective:
     """CMGSD (He et al. 2021): a fixed margin, and adaptive margins of static experts that give way to dynamic ones.
@@ -94,27 +97,41 @@ def cmgsd(
         dynamic: name of the network's own features, in `Evidence.text` and `Evidence.item`; or None.
         margin: m, and the mean of the adaptive margins.
         spread: None: half the mean.
+        hinges: "each" expert has its own, as in C; "one" has the margin (1 - w) * mean of the static margins + w * mean
+            of the dynamic ones, and is a term apart from C(m). Which of the two the paper has is not known.
+        fixed: whether C(m) is kept beside the adaptive margins.
 
     >>> len(cmgsd(static_text="bert").terms[0].experts)
     4
     """
-    up, down = Ramp(start=start, end=end), Ramp(first=1.0, last=0.0, start=start, end=end)
+    one_of("hinges", hinges, ("each", "one"))
+    if dynamic is None and static_text is None and static_item is None:
+        raise ValueError("cmgsd needs evidence: static_text, static_item or dynamic")
+    full = 1.0 if hinges == "each" else 0.5  # each of two dynamic margins has half a share in their mean
+    few = full if static_text is not None and static_item is not None else 1.0
+    up, down = Ramp(last=full, start=start, end=end), Ramp(first=few, last=0.0, start=start, end=end)
     sources: list[tuple[str | None, Literal["text", "item"], Ramp]] = [
         (dynamic, "item", up),
         (dynamic, "text", up),
         (static_text, "text", down),
         (static_item, "item", down),
     ]
+    same = _same(same_item, margin)
+    after = same if same_item == "margin_zero" else []  # an adaptive margin would take the place of the 0
     experts = [
         Expert(
-            [AdaptiveMargin(name, mean=margin, spread=spread, gradient=gradient, diagonal=diagonal, of=of)],
+            [AdaptiveMargin(name, mean=margin, spread=spread, gradient=gradient, diagonal=diagonal, of=of), *after],
             weight=weight,
         )
         for name, of, weight in sources
         if name is not None
     ]
     loss = HingeLoss(margin=margin, negatives=negatives, reduction=reduction)
-    return Objective([Term(loss, _same(same_item, margin), experts=[Expert(), *experts])])
+    if hinges == "each":
+        return Objective([Term(loss, same, experts=[Expert(), *experts] if fixed else experts)])
+    one = HingeLoss(margin=margin, negatives=negatives, reduction=reduction, experts="margins")
+    adaptive = Term(one, same, experts=experts, label="adaptive")
+    return Objective([Term(loss, same, label="fixed"), adaptive] if fixed else [adaptive])
 
 
 def cmgsd_reimplementation(*, static_text: str = "minilm", dynamic: str = "own", start: float, end: float) -> Objective:
@@ -133,6 +150,7 @@ def cmgsd_reimplementation(*, static_text: str = "minilm", dynamic: str = "own",
 def negnce(
     *,
     scale: float = 100.0,
+    learned: bool = False,
     positive_weight: float = 1.0,
     negative_weight: float = 0.5,
     slack: float = 0.0,
@@ -145,8 +163,10 @@ def negnce(
     >>> negnce(partial_order=0.6)
     Objective([Term(NegNCE(), [SameItem(role='negative')]), Term(PartialOrder())])
     """
-    loss = NegNCE(scale=scale, positive_weight=positive_weight, negative_weight=negative_weight, slack=slack)
-    terms = [Term(loss, _same(same_item, None))]
+    loss = NegNCE(
+        scale=scale, learned=learned, positive_weight=positive_weight, negative_weight=negative_weight, slack=slack
+    )
+    terms = [Term(loss, _same(same_item, 0.0))]
     return Objective(terms if partial_order is None else [*terms, Term(PartialOrder(margin=partial_order))])
 
 
@@ -156,7 +176,7 @@ def infonce(*, scale: float = 100.0, learned: bool = False, same_item: Role = "n
     >>> infonce(scale=20.0)
     Objective([Term(InfoNCE(scale=20.0), [SameItem(role='negative')])])
     """
-    return Objective([Term(InfoNCE(scale=scale, learned=learned), _same(same_item, None))])
+    return Objective([Term(InfoNCE(scale=scale, learned=learned), _same(same_item, 0.0))])
 
 
 def ranp(evidence: str, *, threshold: float, margin: float = 0.2, same_item: Role = "positive") -> Objective:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from matchcut.losses.loss import DIRECTIONS, Direction, Loss, Report, Side, directions, wide
 from matchcut.negatives import Evidence, PairTable
-from matchcut.negatives.evidence import Kind, Of
+from matchcut.negatives.evidence import Captions, Kind, Of
 from matchcut.negatives.treatment import one_of
 
 
@@ -29,7 +29,7 @@ class SoftTargets(Loss):
         teacher_scale: inverse temperature of the teacher.
         scale: inverse temperature of the learned scores.
         direction: "both" (their mean), "t2i" or "i2t".
-        kind, of: how a teacher's similarity is taken, see `Evidence.similarity`.
+        kind, of, captions: how a teacher's similarity is taken, see `Evidence.similarity`.
 
     >>> table = PairTable.from_ids(text_items=torch.arange(2), items=torch.arange(2))
     >>> scores = torch.tensor([[0.5, 0.4], [0.6, 0.7]])
@@ -45,6 +45,7 @@ class SoftTargets(Loss):
     direction: Direction = "both"
     kind: Kind = "cosine"
     of: Of | None = None
+    captions: Captions = "best"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +63,9 @@ class SoftTargets(Loss):
         self, scores: Tensor, table: PairTable, evidence: Evidence | None = None, *, report: Report | None = None
     ) -> Tensor:
         scores, evidence = wide(scores, table), evidence or Evidence()
-        matrices = [evidence.similarity(name, self.kind, of=self.of).detach() for name in self.uses]
+        matrices = [
+            evidence.similarity(name, self.kind, of=self.of, captions=self.captions).detach() for name in self.uses
+        ]
         teacher = (sum(matrices[1:], matrices[0]) / len(matrices)).to(scores.dtype)
         ways = directions(self.direction)
         total = scores.new_zeros(())

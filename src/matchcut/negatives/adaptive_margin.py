@@ -63,8 +63,10 @@ class AdaptiveMargin(Treatment):
             raise ValueError(f"spread must be at least 0, got {self.spread}: the margin grows with the distance")
         one_of("mapping", self.mapping, ("zscore", "minmax", "proportional"))
         one_of("gradient", self.gradient, ("detach", "joint"))
-        if self.statistics is not None and (self.mapping == "minmax" or self.statistics[1] <= 0):
-            raise ValueError(f"statistics are a mean and a std above 0, not for minmax; got {self.statistics}")
+        if self.statistics is not None:
+            object.__setattr__(self, "statistics", tuple(self.statistics))
+            if len(self.statistics) != 2 or self.statistics[1] <= 0 or self.mapping == "minmax":
+                raise ValueError(f"statistics are a mean and a std above 0, not for minmax; got {self.statistics}")
 
     @property
     def pairwise(self) -> bool:
@@ -118,6 +120,6 @@ def _moments(distance: Tensor, outside: Tensor | None, *, on_diagonal: bool) -> 
     count = torch.as_tensor(n, dtype=distance.dtype, device=distance.device)
     mean = (inside(distance).sum() - diagonal(distance).sum()) / count.clamp(min=1)
     centred = distance - mean
-    flat = inside(centred).flatten()
-    squares = torch.dot(flat, flat) - diagonal(centred).square().sum()
+    rows = torch.linalg.vector_norm(inside(centred), dim=1)  # one long sum of squares would lose three digits
+    squares = rows.square().sum() - diagonal(centred).square().sum()
     return mean, centred, (squares / (count - 1).clamp(min=1)).clamp(min=1e-24).sqrt()

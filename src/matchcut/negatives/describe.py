@@ -1,5 +1,6 @@
 """Objects that print as the expression that builds them, and know the recipe section that does."""
 
+import math
 from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar
 
@@ -38,7 +39,9 @@ def _default(f: Field[Any]) -> Any:
 
 
 def _shown(value: Any) -> str:
-    return f"[{', '.join(map(repr, value))}]" if isinstance(value, (tuple, list)) else repr(value)
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_shown, value))}]"
+    return repr(value) if not isinstance(value, float) or math.isfinite(value) else f"float('{value}')"
 
 
 def _plain(value: Any) -> Any:

@@ -40,7 +40,9 @@ class DropAbove(Treatment):
 
     def __post_init__(self) -> None:
         if self.kind == "cosine" and self.of != "scores" and not -1 <= self.threshold <= 1:
-            raise ValueError(f"threshold must be from -1 to 1 for a cosine, got {self.threshold}")
+            raise ValueError(
+                f"threshold must be from -1 to 1 for a cosine, got {self.threshold}; for stored scores say of='scores'"
+            )
 
     @property
     def pairwise(self) -> bool:

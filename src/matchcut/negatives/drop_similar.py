@@ -45,6 +45,7 @@ class DropSimilar(Treatment):
         rule: "order_statistic", or "quantile" (linear interpolation, as numpy and torch do: usually one pair more).
         select: the hardest of what remains is that of the highest "learned" score or of the highest "evidence"
             similarity.
+        empty: an anchor whose negatives would all be left out has "none" and contributes 0, or keeps "all".
         kind: "cosine" or "dot".
         of: where the evidence is: "text", "item", "scores"; None: wherever the name is.
         captions: with several captions an item: "best" or "mean".
@@ -66,6 +67,7 @@ class DropSimilar(Treatment):
     population: Population = "unordered"
     rule: Literal["order_statistic", "quantile"] = "order_statistic"
     select: Literal["learned", "evidence"] = "learned"
+    empty: Literal["none", "all"] = "none"
     kind: Kind = "cosine"
     of: Of | None = None
     captions: Captions = "best"
@@ -78,22 +80,29 @@ class DropSimilar(Treatment):
         one_of("population", self.population, tuple(_REGIONS))
         one_of("rule", self.rule, ("order_statistic", "quantile"))
         one_of("select", self.select, ("learned", "evidence"))
+        one_of("empty", self.empty, ("none", "all"))
 
     @property
     def pairwise(self) -> bool:
-        return self.threshold is not None
+        return self.threshold is not None and self.empty == "none"
 
     @torch.no_grad()
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
         similarity = evidence.similarity(self.evidence, self.kind, of=self.of, captions=self.captions).detach()
         table.check(similarity)
         if self.threshold is not None:
-            table = table.leave_out(similarity > self.threshold)
+            table = self._without(table, similarity > self.threshold)
         elif self.percent:
             square = table.paired and table.shape[0] == table.shape[1]
             symmetric = square and evidence.symmetric(self.evidence, of=self.of)
-            table = table.leave_out(self._most_similar(similarity, table, symmetric))
+            table = self._without(table, self._most_similar(similarity, table, symmetric))
         return table.with_rank_by(similarity) if self.select == "evidence" else table
+
+    def _without(self, table: PairTable, mask: Tensor) -> PairTable:
+        if self.empty == "none":
+            return table.leave_out(mask)
+        text, item = ((seen.negative & ~mask).any(k, keepdim=True) for k, seen in ((1, table), (0, table.items_see)))
+        return table.with_sides(text=mask & text, item=mask & item)
 
     def _most_similar(self, similarity: Tensor, table: PairTable, symmetric: bool) -> Tensor:
         named = _REGIONS[self.population]

@@ -15,6 +15,18 @@ Vectors = Tensor | tuple[Tensor, Tensor]
 """float [N, d]; or several vectors a row: float [N, k, d], or (float [sum of n, d], int64 lengths [N])."""
 
 
+class NotFiniteError(ValueError):
+    """Evidence holds a number that is not finite.
+
+    side: "text" or "item"; rows: the positions in the batch, of which the message shows three.
+    """
+
+    def __init__(self, what: str, side: Literal["text", "item"], rows: list[int]) -> None:
+        self.side, self.rows = side, rows
+        more = " ..." if len(rows) > 3 else ""
+        super().__init__(f"{what} {', '.join(map(str, rows[:3]))}{more} of the batch: a number that is not finite")
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Vectors and stored scores of a batch, by name; similarities on demand, each computed once.
@@ -32,7 +44,8 @@ class Evidence:
         partners: name -> (float [N], float [N]): scores of which the first should be above the second (`PartialOrder`).
 
     Raises:
-        ValueError: from `similarity`, for an unknown name, shapes that do not fit, or a number that is not finite.
+        ValueError: from `similarity`, for an unknown name, shapes that do not fit, or a number that is not finite
+            (`NotFiniteError`; an `Objective` adds the ids of the items).
 
     >>> evidence = Evidence(text={"bert": torch.tensor([[1.0, 0.0], [0.6, 0.8]])})
     >>> evidence.similarity("bert")
@@ -60,6 +73,8 @@ class Evidence:
             captions: with several captions an item, the "best" or the "mean" of their similarities.
         """
         of = of or self._where(name)
+        if kind not in ("cosine", "dot") or captions not in ("best", "mean") or of not in ("text", "item", "scores"):
+            raise ValueError(f"similarity is 'cosine' or 'dot', captions 'best' or 'mean'; got {kind!r}, {captions!r}")
         key = (name, of, kind, captions)
         if key not in self._known:
             with torch.enable_grad():  # whoever asks first may want a constant, the next one a gradient
@@ -102,18 +117,19 @@ class Evidence:
 
     def _compute(self, name: str, kind: Kind, of: Of, captions: Captions) -> Tensor:
         if of == "scores":
-            return _whole(_wide(_get(self.scores, name, "scores")), f"evidence {name!r} (scores), text")
-        if kind not in ("cosine", "dot"):
-            raise ValueError(f"similarity must be 'cosine' or 'dot', got {kind!r}")
+            what = f"evidence {name!r} (scores)"
+            return _whole(_matrix(_get(self.scores, name, "scores"), what), what, "text")
+        what = f"evidence {name!r} ({of})"
         left, right = self.vectors(name, of)
-        rows = _prepared(left, kind, f"evidence {name!r} ({of}), text")
+        rows = _prepared(left, kind, what, "text")
         if right is left:
             return _mirrored(rows @ rows.T) if rows.requires_grad else _gram(rows)
         if isinstance(right, tuple):
             values, lengths = right
-            columns = _prepared(values, kind, f"evidence {name!r} ({of}), caption")
-            return _by_item(rows @ columns.T, lengths, captions)
-        columns = _prepared(right, kind, f"evidence {name!r} ({of}), item")
+            owners = _owners(lengths.to(values.device), len(values))
+            columns = _same_width(rows, _prepared(values, kind, what, "item", owners), what)
+            return _by_item(rows @ columns.T, owners, len(lengths), captions)
+        columns = _same_width(rows, _prepared(right, kind, what, "item"), what)
         if columns.ndim == 3:
             each = torch.einsum("td,vkd->tvk", rows, columns)  # t texts, v items, k captions, d dimensions
             return each.amax(2) if captions == "best" else each.mean(2)
@@ -131,21 +147,34 @@ def _wide(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
-def _prepared(vectors: Tensor, kind: Kind, what: str) -> Tensor:
-    wide = _whole(_wide(vectors), what)
+def _matrix(values: Tensor, what: str) -> Tensor:
+    if not isinstance(values, Tensor) or values.ndim < 2:
+        got = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"a {type(values).__name__}"
+        raise ValueError(f"{what} must be a tensor with a row for each text or item, got {got}")
+    return _wide(values)
+
+
+def _same_width(rows: Tensor, columns: Tensor, what: str) -> Tensor:
+    if rows.shape[1] != columns.shape[-1]:
+        raise ValueError(f"{what} compares vectors of {rows.shape[1]} and of {columns.shape[-1]} numbers")
+    return columns
+
+
+def _prepared(
+    vectors: Tensor, kind: Kind, what: str, side: Literal["text", "item"], owners: Tensor | None = None
+) -> Tensor:
+    wide = _whole(_matrix(vectors, what), what, side, owners)
     return functional.normalize(wide, dim=-1) if kind == "cosine" else wide
 
 
-def _whole(values: Tensor, what: str) -> Tensor:
+def _whole(values: Tensor, what: str, side: Literal["text", "item"], owners: Tensor | None = None) -> Tensor:
     """The values, after a look for numbers that are not finite; a sum per row finds them in one pass."""
     sums = values.detach().flatten(1).sum(1)
     if not bool(torch.isfinite(sums).all()):
-        rows = (~torch.isfinite(values.detach().flatten(1)).all(1)).nonzero().flatten().tolist()
+        wrong = (~torch.isfinite(values.detach().flatten(1)).all(1)).nonzero().flatten()
+        rows = (wrong if owners is None else owners[wrong]).tolist()
         if rows:
-            shown = ", ".join(map(str, rows[:3]))
-            raise ValueError(
-                f"{what} {shown}{' ...' if len(rows) > 3 else ''} of the batch: a number that is not finite"
-            )
+            raise NotFiniteError(f"{what}, {side}", side, sorted(set(rows)))
     return values
 
 
@@ -172,13 +201,15 @@ def _mirrored(square: Tensor) -> Tensor:
     return square.triu() + square.triu(1).T
 
 
-def _by_item(each: Tensor, lengths: Tensor, captions: Captions) -> Tensor:
+def _owners(lengths: Tensor, captions: int) -> Tensor:
+    """The item of each caption, int64 [captions]."""
+    if int(lengths.sum()) != captions or bool((lengths < 1).any()):
+        raise ValueError(f"caption lengths sum to {int(lengths.sum())} for {captions} vectors; each must be 1 or more")
+    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+
+
+def _by_item(each: Tensor, owners: Tensor, items: int, captions: Captions) -> Tensor:
     """From [T, captions] to [T, V]: the best or the mean over each item's captions."""
-    if int(lengths.sum()) != each.shape[1] or bool((lengths < 1).any()):
-        raise ValueError(
-            f"caption lengths sum to {int(lengths.sum())} for {each.shape[1]} vectors; each must be 1 or more"
-        )
-    item = torch.repeat_interleave(torch.arange(len(lengths), device=each.device), lengths)
-    out = each.new_full((each.shape[0], len(lengths)), 0.0)
+    out = each.new_full((each.shape[0], items), 0.0)
     reduce = "amax" if captions == "best" else "mean"
-    return out.scatter_reduce(1, item.expand_as(each), each, reduce, include_self=False)
+    return out.scatter_reduce(1, owners.expand_as(each), each, reduce, include_self=False)

@@ -72,6 +72,9 @@ class PairTable:
             paired: row i and column i are one pair. None: found out (T = V and the ids agree position by position); say
                 so where further columns follow.
         """
+        for name, ids in (("text_items", text_items), ("items", items)):
+            if not isinstance(ids, Tensor) or (ids.dtype.is_floating_point and len(ids)):
+                raise ValueError(f"{name} must be a tensor of whole numbers, got {_kind(ids)}")
         if text_items.ndim != 1 or items.ndim != 1:
             raise ValueError(
                 f"ids must be of shape [T] and [V], got {tuple(text_items.shape)} and {tuple(items.shape)}"
@@ -120,12 +123,21 @@ class PairTable:
         Raises:
             ValueError: the batch is not paired, so that nothing says which of several positives is the pair.
         """
+        self.check_paired()
+        return torch.eye(*self.shape, dtype=torch.bool, device=self.device)
+
+    def check_paired(self) -> None:
+        """Nothing, if text i and item i are a pair.
+
+        Raises:
+            ValueError: they are not.
+        """
         if not self.paired:
             raise ValueError(
                 f"a batch of {self.shape[0]} texts and {self.shape[1]} items that are not paired has no own pairs; "
-                "give text i and item i of one pair at the same position"
+                "give text i and item i of one pair at the same position, or let the ids decide "
+                "(same_item='positive' of a preset)"
             )
-        return torch.eye(*self.shape, dtype=torch.bool, device=self.device)
 
     def check(self, matrix: Tensor) -> Tensor:
         """The matrix, if it is of shape [T, V].
@@ -197,6 +209,10 @@ class PairTable:
 
     def __repr__(self) -> str:
         return f"PairTable({self.shape[0]} texts, {self.shape[1]} items{', paired' if self.paired else ''})"
+
+
+def _kind(value: object) -> str:
+    return str(value.dtype) if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def same_ids(text_items: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

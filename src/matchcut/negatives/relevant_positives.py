@@ -21,7 +21,8 @@ class RelevantPositives(Treatment):
     Args:
         evidence: name of the relevance: judgments in `scores`, or a similarity of captions.
         threshold: published for overlaps of word classes are 0.1 to 0.4.
-        own: whether the pairs that belong together by id stay positives; False leaves them out of this term.
+        own: whether a text's own item stays a positive; False leaves it out of this term: row i with column i of a
+            paired batch (another caption of the item stays), else all that belong together by id.
         kind, of, captions: how a similarity is taken, see `Evidence.similarity`.
 
     >>> table = PairTable.from_ids(text_items=torch.arange(2), items=torch.arange(2))
@@ -41,11 +42,11 @@ class RelevantPositives(Treatment):
 
     @property
     def pairwise(self) -> bool:
-        return True
+        return self.own
 
     @torch.no_grad()
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
         relevance = evidence.similarity(self.evidence, self.kind, of=self.of, captions=self.captions)
-        before = table.positive
+        own = table.own() if table.paired else table.positive
         table = table.assign(relevance >= self.threshold, "positive")
-        return table if self.own else table.assign(before, "left_out")
+        return table if self.own else table.assign(own, "left_out")

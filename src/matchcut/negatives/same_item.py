@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from matchcut.negatives.evidence import Evidence
-from matchcut.negatives.pairs import PairTable
+from matchcut.negatives.pairs import PairTable, same_ids
 from matchcut.negatives.treatment import Treatment, one_of
 
 
@@ -17,7 +17,7 @@ class SameItem(Treatment):
 
     VSE++, dual encoding and CLIP-style code know only the diagonal: other captions of the same item compete at the full
     margin ("negative"); LSEH lets them compete at margin 0 ("margin_zero") (all reference code). A table from ids
-    has them as positives.
+    has them as positives. A pair that is left out already stays so: an entry of a `Memory` never comes back.
 
     Args:
         role: "positive", "left_out", "margin_zero" or "negative".
@@ -44,21 +44,29 @@ class SameItem(Treatment):
         return self.role == "positive"
 
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
-        same = table.text_items[:, None] == table.items[None, :]
-        if self.role == "positive":
-            return table.assign(same, "positive")
-        others = same & ~table.own()
-        if self.role == "left_out":
-            return table.assign(others, "left_out")
+        if self.role != "positive":
+            table.check_paired()
+        rows, columns = same_ids(table.text_items, table.items)
+        taking_part = (table.positive, table.negative, table.items_see.negative)
+        concerned = torch.stack([mask[rows, columns] for mask in taking_part]).any(0)
+        concerned &= ~table.positive[rows, columns] if self.role == "positive" else rows != columns
         if self.role == "margin_zero":
-            table = self._at_zero(table, others)
-        return table.assign(others, "negative")
+            table = self._at_zero(table, rows[concerned], columns[concerned])
+        if not concerned.any():
+            return table
+        pairs = torch.zeros_like(table.positive)
+        pairs[rows[concerned], columns[concerned]] = True
+        return table.assign(pairs, "negative" if self.role == "margin_zero" else self.role)
 
-    def _at_zero(self, table: PairTable, others: Tensor) -> PairTable:
+    def _at_zero(self, table: PairTable, rows: Tensor, columns: Tensor) -> PairTable:
         if table.margin is None and self.margin is not None:
             table = table.with_margin(torch.full(table.shape, self.margin, device=table.device))
         text, item = table.margin, table.items_see.margin
         if text is None or item is None:
             raise ValueError("SameItem(role='margin_zero') needs margin= or an earlier treatment that sets margins")
-        text = text.masked_fill(others, 0.0)
-        return table.with_margin(text, item=None if table.item_side is None else item.masked_fill(others, 0.0))
+        if len(rows) == 0:
+            return table
+        at = (rows, columns)
+        zero = text.new_zeros(())
+        changed = text.index_put(at, zero)
+        return table.with_margin(changed, item=None if table.item_side is None else item.index_put(at, zero))

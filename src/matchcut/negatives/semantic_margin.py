@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from matchcut.negatives.evidence import Evidence, Of
+from matchcut.negatives.evidence import Captions, Evidence, Of
 from matchcut.negatives.pairs import PairTable
 from matchcut.negatives.treatment import Treatment, one_of
 
@@ -20,8 +20,7 @@ class SemanticMargin(Treatment):
 
     Y. Gong and G. Cosma, Pattern Recognition 137 (2023) 109272 (formulas of the reference code), with D rows of a
     400-dimensional truncated SVD of TF-IDF, base 0.185, scale 0.025. Margins are constants for the gradient. The
-    reference
-    code lets other captions of the same item compete at margin 0: `SameItem(role="margin_zero")` after this.
+    reference code lets other captions of the same item compete at margin 0: `SameItem(role="margin_zero")` after this.
 
     Args:
         evidence: name of the caption vectors.
@@ -31,6 +30,7 @@ class SemanticMargin(Treatment):
         divide_by: for "rowmax", the maximum of the "item"'s caption in both directions (reference code), or of the
             "anchor" (the transposed margins for texts).
         of: where the evidence is; None: wherever the name is.
+        captions: with several captions an item: "best" or "mean".
 
     >>> table = PairTable.from_ids(text_items=torch.arange(2), items=torch.arange(2))
     >>> evidence = Evidence(text={"svd": torch.tensor([[0.8, 0.1], [0.6, 0.3]])})
@@ -47,6 +47,7 @@ class SemanticMargin(Treatment):
     similarity: Literal["rowmax", "cosine", "dot"] = "rowmax"
     divide_by: Literal["item", "anchor"] = "item"
     of: Of | None = None
+    captions: Captions = "best"
 
     def __post_init__(self) -> None:
         one_of("similarity", self.similarity, ("rowmax", "cosine", "dot"))
@@ -59,7 +60,7 @@ class SemanticMargin(Treatment):
     @torch.no_grad()
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
         kind: Literal["cosine", "dot"] = "cosine" if self.similarity == "cosine" else "dot"
-        similarity = evidence.similarity(self.evidence, kind, of=self.of)
+        similarity = evidence.similarity(self.evidence, kind, of=self.of, captions=self.captions)
         if self.similarity != "rowmax" or 0 in similarity.shape:
             return table.with_margin(self.base + self.scale * similarity)
         by_item = self._margin(similarity, 0)

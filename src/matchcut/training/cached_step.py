@@ -1,6 +1,6 @@
 """A large contrastive batch on a small device: gradient caching."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ class CachedStep:
     parts, not the batch, and updates its statistics twice.
 
     Args:
-        encode_text: from a part to embeddings: a tensor, or a dataclass or a tuple of tensors, rows first.
+        encode_text: from a part to embeddings: a tensor, or a dataclass, a tuple or a dict of tensors, rows first.
         encode_item: the same for items.
         loss: from the embeddings of all texts and of all items to a scalar; gather across processes in it.
 
@@ -51,7 +51,10 @@ class CachedStep:
         with torch.no_grad():
             for encode, part in work:
                 states.append(_random_state())
-                embeddings.append(_map(encode(part), lambda x: x.detach().requires_grad_(x.is_floating_point())))
+                encoded = encode(part)
+                if not _tensors(encoded):
+                    raise ValueError(f"an encoder must give tensors, or a tuple or dict of them, got {type(encoded)}")
+                embeddings.append(_map(encoded, lambda x: x.detach().requires_grad_(x.is_floating_point())))
         value = self.loss(_join(embeddings[: len(texts)]), _join(embeddings[len(texts) :]))
         value.backward()  # type: ignore[no-untyped-call]
         after = _random_state()
@@ -73,6 +76,8 @@ def _tensors(value: Any) -> list[Tensor]:
         return [value]
     if is_dataclass(value):
         return [x for f in fields(value) for x in _tensors(getattr(value, f.name))]
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
     if isinstance(value, tuple):
         return [x for entry in value for x in _tensors(entry)]
     return []
@@ -83,6 +88,8 @@ def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: _map(getattr(value, f.name), change) for f in fields(value)})
+    if isinstance(value, Mapping):
+        return {name: _map(entry, change) for name, entry in value.items()}
     if isinstance(value, tuple):
         return tuple(_map(entry, change) for entry in value)
     return value
@@ -94,6 +101,8 @@ def _join(parts: Sequence[Any]) -> Any:
         return torch.cat([_padded(part, parts) for part in parts])
     if is_dataclass(first) and not isinstance(first, type):
         return replace(first, **{f.name: _join([getattr(part, f.name) for part in parts]) for f in fields(first)})
+    if isinstance(first, Mapping):
+        return {name: _join([part[name] for part in parts]) for name in first}
     if isinstance(first, tuple):
         return tuple(_join(column) for column in zip(*parts, strict=True))
     return first

@@ -68,7 +68,7 @@ class SentenceTransformersLoss(nn.Module):
             item_text={name: torch.cat(each[1:]) for name, each in known.items()},
         )
         table = PairTable.from_ids(text_items=ids[1], items=torch.cat(ids[1:]), paired=True)
-        return self.objective(vectors[0] @ torch.cat(vectors[1:]).T, table, evidence)  # type: ignore[no-any-return]
+        return self.objective.from_embeddings(vectors[0], torch.cat(vectors[1:]), table, evidence)
 
     def get_config_dict(self) -> dict[str, Any]:
         """What the model card shows."""
@@ -79,7 +79,7 @@ def _ids(features: Features, size: int, column: int, device: torch.device) -> Te
     """An id for each row, the same for the same tokens on every process."""
     tokens = features.get("input_ids")
     if not isinstance(tokens, Tensor) or len(tokens) != size:
-        return torch.arange(size, device=device) + size * (column + 1_000 * rank())
+        return torch.arange(size, device=device) + 2**32 * (column + 1_000 * rank())
     mask = features.get("attention_mask", torch.ones_like(tokens)).bool()
     rows = [tuple(row[kept].tolist()) for row, kept in zip(tokens, mask, strict=True)]
     return torch.tensor([hash(row) for row in rows], device=device)
