@@ -69,3 +69,14 @@ def test_the_combination_beats_its_parts_and_never_sees_the_other_half():
     assert abs(found.weights["noise"]) < 0.3 * min(found.weights["a"], found.weights["b"])
     again = combine(evidence, np.where(fit, relevant, ~relevant), items, fit)
     assert again.values == pytest.approx(found.values)
+
+
+def test_the_curve_is_fine_where_few_pairs_are_taken():
+    rng = np.random.default_rng(0)
+    relevant = rng.random(20_000) < 0.05
+    found = detect(
+        "x", relevant + rng.normal(size=20_000), relevant, np.arange(20_000), np.arange(20_000) < 10_000, samples=2
+    )
+    recalls = [recall for recall, _ in found.curve]
+    assert recalls[-1] == 1
+    assert max(np.diff(recalls)) < 0.011

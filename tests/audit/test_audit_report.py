@@ -1,13 +1,19 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from audit_content import random_content
 
 from matchcut.audit import audit, evidence, write_report
+from matchcut.audit.distribution import random_pairs
 from matchcut.audit.hardest import hardest_negatives
 from matchcut.audit.models import Scored, model_evidence
+from matchcut.audit.plots import similarity_histogram
+from matchcut.audit.report import render
 from matchcut.cli import main
+from matchcut.cli.audit_tables import tables
+from matchcut.collection import Collection, Frame, Item, Judgment, Shot
 from matchcut.errors import MatchcutError
 from matchcut.training import Recipe, train
 
@@ -64,6 +70,9 @@ def test_an_audit_finds_what_was_put_in(trained, tmp_path):
     assert html.count("<svg") == 2
     assert "The hardest negatives of m" in html
     assert "a thing of kind 0." in html
+    assert "smaller than the smallest batch looked at, 128 items" in html
+    assert "<table><tr><th>" not in html  # heads stand in a thead, or they do not wrap and the tables overlap
+    assert html.count("<table><thead>") == 3
 
 
 def test_pictures_that_cannot_be_read_are_named(judged_collection, tmp_path):
@@ -75,6 +84,38 @@ def test_pictures_that_cannot_be_read_are_named(judged_collection, tmp_path):
     finally:
         broken.write_bytes(kept)
     assert "Without a picture" in page.read_text()
+
+
+def test_captions_that_are_all_the_same_make_a_histogram():
+    content = random_content(3)
+    alike = np.full_like(content.vectors, 1 / np.sqrt(content.vectors.shape[1]) + 1e-6)
+    pairs = random_pairs(replace(content, vectors=alike), count=100)
+    assert pairs.similarity.min() > 1
+    assert "<svg" in similarity_histogram(pairs, {"1 %": pairs.threshold(1)})
+
+
+def test_a_collection_without_captions_is_one_line(tmp_path, capsys):
+    made = Collection.create(tmp_path / "bare")
+    with made.writing() as writer:
+        writer.put_item(Item("a.png", "image", "a.png"), [Shot(0, 0, (Frame(0.0),))])
+    assert main(["audit", str(made.root)]) == 2
+    assert "bare: it has no captions to compare" in capsys.readouterr().err
+
+
+def test_judgments_that_do_not_suffice_are_left_aside_unless_they_are_asked_for(judged_collection, tmp_path):
+    with judged_collection.writing() as writer:
+        writer.put_judgments("a few", [Judgment("0.png#0", "1.png", 1.0)], complete=False)
+    try:
+        found = audit(judged_collection, pairs=2000, tokens=None, item=None)
+        assert found.judged.judged.source == "people"
+        assert "'a few': 1 relevant of 1 pairs" in found.to_json()["notes"][0]
+        assert "Not used: " in render(found)
+        assert any("not used" in str(part) for part in tables(found))
+        with pytest.raises(MatchcutError, match="too few to choose on one half"):
+            audit(judged_collection, judgments="a few", pairs=2000, tokens=None, item=None)
+    finally:
+        with judged_collection.writing() as writer:
+            writer.put_judgments("a few", [], complete=False)
 
 
 def test_one_part_and_its_judgments(judged_collection):
@@ -102,7 +143,7 @@ def test_the_command(trained, tmp_path, capsys, monkeypatch):
     [
         (["--model", "n"], "no model 'n'"),
         (["--text", "bert"], "no feature set 'bert'"),
-        (["--split", "dev"], "0 items have captions with features"),
+        (["--split", "dev"], "no part 'dev'; there is test, train, val"),
         (["--judgments", "experts"], "no judgments 'experts'"),
         (["--similar", "2"], "--similar 2.0: must be a cosine"),
         (["--queries", "0"], "--queries 0: must be at least 1"),

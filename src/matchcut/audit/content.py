@@ -71,10 +71,16 @@ def read(
         text: feature set of captions. item: feature set of frames; None: no pictures are compared.
 
     Raises:
-        MatchcutError: if a feature set is missing or of the wrong side, or fewer than two items have captions in it.
+        MatchcutError: if a feature set is missing or of the wrong side, or fewer than two items have captions in it, or
+            there is no such part.
     """
-    of_text = open_features(collection, text, of="captions")
     captions = collection.captions(split=split, scheme=scheme)
+    if not captions:
+        parts = collection.splits().get(scheme, {})
+        if split is not None and split not in parts:
+            raise MatchcutError(f"{collection.root}: no part {split!r}; there is {', '.join(parts) or 'none'}")
+        raise MatchcutError(f"{collection.root}: {f'part {split!r}' if split else 'it'} has no captions to compare")
+    of_text = open_features(collection, text, of="captions")
     stored = set(of_text.ids)
     usable = [c for c in captions if c.key in stored]
     pictures: Floats | None = None

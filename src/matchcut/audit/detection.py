@@ -72,7 +72,7 @@ def detect(
     precision, recall = found / max(1, hit.sum()), found / right.sum()
     precisions, recalls = _curve(kept, right)
     steps = np.diff(recalls, prepend=0.0)
-    thinned = np.unique(np.linspace(0, len(recalls) - 1, 200).astype(int))
+    thinned = np.unique(np.searchsorted(recalls, np.linspace(0, recalls[-1], 200)))  # even in recall, not in pairs
     return Detection(
         name=name,
         auc=auc_interval(kept, right, owner, samples=samples, seed=seed),

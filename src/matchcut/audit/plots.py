@@ -12,8 +12,8 @@ from matchcut.pages.plots import BLUE, COLOURS, ORANGE, new_figure, to_svg
 def similarity_histogram(pairs: Pairs, thresholds: Mapping[str, float]) -> str:
     """Histogram of the similarity of random pairs, on a logarithmic scale, with named thresholds as lines."""
     figure, axes = new_figure(7.2, 3.0)
-    values = pairs.similarity
-    axes.hist(values, bins=np.linspace(float(values.min()), 1.0, 90), color=BLUE, alpha=0.85)
+    values = np.minimum(pairs.similarity, 1.0)  # of equal vectors it may be rounded to a little more
+    axes.hist(values, bins=np.linspace(min(float(values.min()), 0.9), 1.0, 90), color=BLUE, alpha=0.85)
     axes.set_yscale("log")
     for k, (name, threshold) in enumerate(thresholds.items()):
         axes.axvline(threshold, color=ORANGE, linewidth=1.2)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from matchcut.audit.content import Content
+from matchcut.audit.distribution import BATCHES
 from matchcut.audit.hardest import Hardest
 from matchcut.audit.judgments import SINGLE, JudgedEvidence
 from matchcut.audit.plots import precision_recall, similarity_histogram
@@ -52,6 +53,7 @@ def render(audit: Audit) -> str:
             for name, threshold in thresholds.items()
         },
         similar=audit.similar,
+        smallest_batch=min(BATCHES),
         hardest=_hardest(audit.whole, audit.hardest, pictures) if audit.hardest else [],
         judged=_judged(audit.whole, audit.judged, pictures) if audit.judged else None,
         failed=pictures.failed,

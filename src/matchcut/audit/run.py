@@ -14,6 +14,7 @@ from matchcut.audit.judged import judged_pairs
 from matchcut.audit.judgments import JudgedEvidence, judge
 from matchcut.audit.models import score
 from matchcut.collection import Collection
+from matchcut.errors import MatchcutError
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99, 0.999)
 
@@ -41,6 +42,7 @@ class Audit:
     hardest: Hardest | None = None
     by_rank: list[dict[str, Any]] | None = None
     judged: JudgedEvidence | None = None
+    notes: tuple[str, ...] = ()  # what was there and not used
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, ready for JSON; examples by their keys."""
@@ -73,6 +75,7 @@ class Audit:
             },
             "batches": [vars(one) for one in self.batches],
             "left_out": self.left_out,
+            "notes": list(self.notes),
         }
         if self.hardest is not None:
             found["model"] = {"name": self.hardest.model, "split": self.hardest.part, "by_rank": self.by_rank}
@@ -118,7 +121,7 @@ def audit(
         model: a trained model of the collection, whose hardest negatives are looked at.
         split: look at one part only; None: all captions.
         text, item: feature sets of captions and of frames; item None: no pictures are compared.
-        judgments: source of human judgments; None: the first partial ones there are, if any.
+        judgments: source of human judgments; None: the first partial ones that suffice, if any.
         tokens: encoder of caption tokens for the judged captions; None: tokens are not compared.
         near: cosine from which two captions count as near duplicates.
         similar: cosine above which a pair counts as a likely false negative.
@@ -147,8 +150,9 @@ def audit(
     batches = [batch(content, exact, drawn, size, threshold=similar, seed=seed) for size in BATCHES]
     rows = left_out(drawn, thresholds=tuple(sorted({*THRESHOLDS, similar})))
     whole, hardest, by_rank, scored = content, None, None, None
-    source = judgments or next((name for name, extent in collection.judged().items() if extent == "partial"), None)
-    if split is not None and (source or model):
+    partial = [name for name, extent in collection.judged().items() if extent == "partial"]
+    sources = partial if judgments is None else [judgments]
+    if split is not None and (sources or model):
         whole = read(collection, scheme=scheme, text=text, item=item)
     if model is not None:
         progress(f"hardest negatives of {model}")
@@ -159,12 +163,19 @@ def audit(
         thresholds["similar"] = similar
         by_rank = hardest.by_rank(thresholds, {name: float((sample > t).mean()) for name, t in thresholds.items()})
     judged = None
-    if source is not None:
+    notes: list[str] = []
+    for source in sources:
         progress(f"judgments {source}")
-        judged = judge(
-            judged_pairs(collection, whole, source=source, seed=seed), scored=scored, tokens=tokens, seed=seed
-        )
+        try:
+            known = judged_pairs(collection, whole, source=source, seed=seed)
+        except MatchcutError as error:
+            if judgments is not None:  # asked for by name
+                raise
+            notes.append(str(error))
+            continue
+        judged = judge(known, scored=scored, tokens=tokens, seed=seed)
+        break
     return Audit(
         collection, content, whole, split, text, item, exact, nearest, drawn,
-        tuple(b for b in batches if b), rows, similar, hardest, by_rank, judged,
+        tuple(b for b in batches if b), rows, similar, hardest, by_rank, judged, tuple(notes),
     )  # fmt: skip

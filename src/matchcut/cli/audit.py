@@ -31,7 +31,7 @@ def audit(
         split: Look at one part only, such as train, by default at all captions.
         text: Feature set of captions to compare.
         item: Feature set of frames to compare; None compares no pictures.
-        judgments: Source of human judgments, by default the first partial ones there are.
+        judgments: Source of human judgments, by default the first partial ones that suffice.
         near: Cosine from which two captions are near duplicates.
         similar: Cosine above which a pair is a likely false negative.
         queries: How many captions are compared with all others, drawn at random if there are more.

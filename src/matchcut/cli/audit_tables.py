@@ -1,5 +1,6 @@
 """The tables that `matchcut audit` prints."""
 
+from rich.markup import escape
 from rich.table import Table
 
 from matchcut.audit import Audit
@@ -25,7 +26,7 @@ def tables(audit: Audit) -> list[str | Table]:
     table = _table("what would be left out", "setting", "cosine above", "share of pairs", "per caption, batch of 128")
     for row in audit.left_out:
         table.add_row(
-            row["setting"], f"{row['threshold']:.3f}", f"{100 * row['share']:.3g}%", f"{row['per_caption']:.2g}"
+            row["setting"], f"{row['threshold']:.3f}", f"{100 * row['share']:.3g}%", f"{row['per_caption']:.3g}"
         )
     shown.append(table)
     if audit.by_rank is not None and audit.hardest is not None:
@@ -48,7 +49,7 @@ def tables(audit: Audit) -> list[str | Table]:
             rest = f"{by.average_precision:.3f}", f"{by.percent:.1f}%", f"{by.precision:.2f}", f"{by.recall:.2f}"
             table.add_row(by.name, area, *rest)
         shown += [table, *(f"[yellow]not used: {note}[/]" for note in audit.judged.notes)]
-    return shown
+    return [*shown, *(f"[yellow]not used: {escape(note)}[/]" for note in audit.notes)]
 
 
 def _table(title: str, *columns: str) -> Table:
