@@ -15,6 +15,38 @@ def test_run_files_against_judgments(tmp_path, capsys):
     assert len(json.loads(out.read_text())) == 1
 
 
+def test_two_runs_are_compared(tmp_path, capsys):
+    qrels, runs = tmp_path / "qrels", [tmp_path / "one.run", tmp_path / "a_run_with_a_rather_long_name_v1.run"]
+    qrels.write_text(QRELS)
+    for run in runs:
+        run.write_text(RUN)
+    assert main(["evaluate", "--run", *map(str, runs), "--qrels", str(qrels)]) == 0
+    printed = capsys.readouterr().out
+    assert "no difference shown" in printed
+    assert "…" not in printed
+    assert main(["evaluate", "--run", str(runs[0]), "--qrels", str(qrels)]) == 0
+    assert "difference" not in capsys.readouterr().out
+
+
+def test_missing_topics_count_nothing_or_are_left_out(tmp_path, capsys):
+    run, qrels = tmp_path / "mine.run", tmp_path / "qrels"
+    run.write_text("2 0 h 2 8 t\n")
+    qrels.write_text(QRELS)
+    values = []
+    for flags in ([], ["--nist-compat"]):
+        assert main(["evaluate", "--run", str(run), "--qrels", str(qrels), "--json", *flags]) == 0
+        values.append(json.loads(capsys.readouterr().out)[0]["xinfAP"])
+    assert values == [0.5, 1.0]
+
+
+def test_a_run_on_other_topics_is_one_line_and_code_2(tmp_path, capsys):
+    run, qrels = tmp_path / "mine.run", tmp_path / "qrels"
+    run.write_text("9 0 h 2 8 t\n")
+    qrels.write_text(QRELS)
+    assert main(["evaluate", "--run", str(run), "--qrels", str(qrels)]) == 2
+    assert capsys.readouterr().err.startswith("matchcut evaluate: mine.run: run and qrels share no topic")
+
+
 def test_models_and_runs_are_not_mixed(tmp_path, capsys):
     for args in ([], ["--run", "a"], ["--qrels", "q"], [str(tmp_path), "--run", "a", "--qrels", "q"]):
         assert main(["evaluate", *args]) == 2

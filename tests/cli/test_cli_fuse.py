@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from matchcut.cli import main
+from matchcut.cli.fuse_inputs import Inputs
 from matchcut.collection import Collection, Frame, Item, Shot
 from matchcut.evaluation import read_run
 from matchcut.evaluation.matrices import read_scores, write_scores
@@ -25,6 +26,9 @@ def files(tmp_path):
     for name, noise in (("a", 0.2), ("b", 0.4), ("val-a", 0.2), ("val-b", 0.9)):
         scores = np.eye(6) + noise * rng.normal(size=(6, 6))
         write_scores(tmp_path / f"{name}.npz", scores, texts=[f"{i}#0" for i in ids], items=ids, text_items=ids)
+    write_scores(
+        tmp_path / "nan.npz", np.where(np.arange(6) == 2, np.nan, scores), texts=[f"{i}#0" for i in ids], items=ids
+    )
     write_scores(tmp_path / "short.npz", scores[:, :5], texts=[f"{i}#0" for i in ids], items=ids[:5])
     return tmp_path
 
@@ -97,6 +101,9 @@ def test_fuse_scores_and_sweeps(files, capsys):
         (["a.run", "--model", "m", "--out", "o"], "a collection and --model go together"),
         (["a.npz", "short.npz", "--out", "o"], "short.npz: scores (6, 5), a.npz has (6, 6)"),
         (["a.npz", "--out", "o", "--measure", "R@1", "--contributions"], "no measure 'R@1'"),
+        (["a.run", "b.run", "--out", "o", "--depth", "0"], "depth must be at least 1, got 0"),
+        (["a.run", "a.run", "--out", "o"], "a.run: named twice"),
+        (["a.npz", "nan.npz", "--out", "o"], "nan.npz: scores[0, 2] is NaN"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(files, capsys, monkeypatch, flags, message):
@@ -125,6 +132,34 @@ def test_matrices_fuse_into_a_matrix_with_learned_weights(files, capsys, monkeyp
     assert main(["fuse", "a.npz", "b.npz", *val, "--select", "greedy", "--out", "o.npy"]) == 0
     assert "chosen (greedy): a.npz" in capsys.readouterr().out
     assert read_scores("o.npy").scores.shape == (6, 6)
+
+
+def test_item_to_text_fuses_the_lists_of_the_items(files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    (files / "copy.npz").write_bytes((files / "val-b.npz").read_bytes())
+    assert main(["fuse", "val-b.npz", "copy.npz", "--method", "avg", "--measure", "v2t R@1", "--sweep-q"]) == 0
+    printed = capsys.readouterr().out
+    sums = re.findall(r"rsum (\d+\.\d)", printed)
+    assert len(sums) == 3
+    assert len(set(sums)) == 1  # a ranking fused with itself is that ranking, in both directions
+    assert "tied" not in printed
+
+
+def test_bands_and_tests_keep_the_captions_of_an_item_together(trained):
+    given = Inputs.read([], trained, ["m", "n"], split=None, qrels=None)
+    assert np.unique(given.facing("t2v R@1").clusters, return_counts=True)[1].tolist() == [2] * 8
+    assert given.facing("v2t R@1").clusters is None
+
+
+def test_choosing_on_what_is_measured_is_warned_of(files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    choose = ["--select", "greedy", "--out", "o"]
+    assert main(["fuse", "a.run", "b.run", *choose, "--val", "a.run", "b.run", "--val-qrels", "qrels"]) == 0
+    assert "warning: 1 of 1 validation queries are also fused and measured" in capsys.readouterr().out
+    (files / "other.run").write_text("7 0 x 1 3 a\n")
+    (files / "other").write_text("7 0 x 1 1\n")
+    assert main(["fuse", "a.run", *choose, "--val", "other.run", "--val-qrels", "other"]) == 0
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_runs_score_files_and_matrices_go_together(files, capsys, monkeypatch):

@@ -81,6 +81,7 @@ def test_qb_norm_marks_only_the_direction_it_changes():
         (lambda: dsl(np.array([[0.0, np.nan]])), "row 0, column 1"),
         (lambda: dsl(np.array([[0.0, np.inf]])), "infinity"),
         (lambda: dsl(np.zeros((1, 1)), scale=0), "above 0, got 0"),
+        (lambda: qb_norm(np.zeros((1, 1)), np.zeros((1, 1)), scale=-1), "above 0, got -1"),
         (lambda: qb_norm(np.zeros((1, 2)), np.zeros((1, 3))), r"\(1, 3\)"),
         (lambda: qb_norm(np.zeros((1, 2)), np.zeros((1, 2)), k=3), "between 1 and the 2 items, got 3"),
     ],

@@ -27,7 +27,10 @@ def small_world(seed=0):
 
     extra = {c: sorted({*right, *map(int, rng.choice(IMAGES, 2))}) for c, right in coco_t2i.items()}
     some = {c: extra[c] for c in list(extra)[:20]}
-    return CocoTruths((coco_t2i, turn(coco_t2i)), (extra, turn(extra)), (some, turn(some)), order)
+    eccv_i2t = turn(some)
+    for image in list(eccv_i2t)[:2]:  # ECCV Caption names two captions that are none of COCO's 25,000
+        eccv_i2t[image] = [999, *eccv_i2t[image]]
+    return CocoTruths((coco_t2i, turn(coco_t2i)), (extra, turn(extra)), (some, eccv_i2t), order)
 
 
 def test_equals_the_package():
@@ -71,8 +74,10 @@ def test_order_of_the_gallery_does_not_matter():
 
 
 def test_a_gallery_with_a_hole_is_refused():
-    with pytest.raises(ValueError, match="1 queries are not among the ids, the first is 50"):
-        evaluate_coco(np.zeros((49, 10)), CAPTIONS[:-1], IMAGES, small_world())
+    with pytest.raises(ValueError, match="1 captions are not among the ids, the first is 50"):
+        evaluate_coco(np.zeros((49, 10)), CAPTIONS[:-1], IMAGES, small_world(), ks=())
+    with pytest.raises(ValueError, match="2 images are not among the ids, the first is 108"):
+        evaluate_coco(np.zeros((50, 8)), CAPTIONS, IMAGES[:-2], small_world())
     with pytest.raises(ValueError, match=r"do not match 50 caption_ids and 9 image_ids"):
         evaluate_coco(np.zeros((50, 10)), CAPTIONS, IMAGES[:-1], small_world())
 
@@ -87,6 +92,8 @@ def test_the_real_truths_have_the_documented_counts():
     assert [sum(map(len, t.values())) for t in truths.eccv] == [11_279, 22_550]
     folds = coco_folds(truths)
     assert [len(f[0]) for f in folds] == [5_000] * 5
+    right = {c for answers in truths.eccv[1].values() for c in answers}
+    assert right - set(truths.caption_ids.tolist()) == {144675, 467259}  # they can be found by nobody
 
 
 def test_missing_judgments_are_said(tmp_path):

@@ -226,3 +226,7 @@ def test_real_graded_judgments_equal_the_naive_loops(shared_data):
     for topic, shots in run.items():
         got = found.topics[topic]
         assert [got.infap, got.infndcg, got.inum_rel_ret] == pytest.approx(naive(shots, qrels[topic]))
+
+
+def test_a_topic_without_any_judgment_counts_zero():
+    assert xinfap({"1": ["a"], "2": ["a"]}, {"1": {"a": 1}, "2": {}}).per_topic == {"1": 1.0, "2": 0.0}

@@ -31,6 +31,15 @@ def check(direction, ranks):
     assert direction.queries == len(ranks)
 
 
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="item_to_text must be one of captions, groups; got 'group'"):
+        retrieval_metrics([[1.0]], ["a"], ["a"], item_to_text="group")
+    with pytest.raises(ValueError, match="unanswerable must be one of error, skip; got 'ignore'"):
+        retrieval_metrics([[1.0]], ["a"], ["a"], unanswerable="ignore")
+    with pytest.raises(ValueError, match="scores must be real numbers, got complex128"):
+        retrieval_metrics([[1j]], ["a"], ["a"])
+
+
 def test_equals_the_naive_loops_in_both_directions():
     right = TEXT_ITEMS[:, None] == ITEMS[None, :]
     m = retrieval_metrics(SCORES, TEXT_ITEMS, ITEMS)

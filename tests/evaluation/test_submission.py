@@ -40,6 +40,12 @@ def test_a_submission_reads_back(tmp_path):
         ({}, {"dropped": {"shot2_1"}}, "topic 1662: 1 shots are on the list of dropped shots"),
         ({"run": Run.of({"1661": [str(i) for i in range(1001)]})}, {}, "1001 shots; between 1 and 1000"),
         ({"run": Run.of({"1661": []})}, {}, "0 shots"),
+        ({"run": Run.of({})}, {}, "no topic at all"),
+        ({"run": Run.of({"drone": ["a"]})}, {}, "topic drone: not a number"),
+        ({"elapsed": {"1661": float("nan")}}, {}, "topic 1661: elapsedTime must be seconds, got nan"),
+        ({"year": 21}, {}, "year must have four digits"),
+        ({"description": "bell \x07"}, {}, "has a character that XML cannot hold"),
+        ({"run": Run.of({"1661": ["shot\x001"]})}, {}, "has a character that XML cannot hold"),
     ],
 )
 def test_every_problem_is_found_and_nothing_is_written(tmp_path, changes, checks, message):
@@ -76,6 +82,7 @@ def edit(old, new):
         (edit("shot1_2", "shot1_1"), "topic 1661: 1 shots are listed twice"),
         (edit('tNum="662"', 'tNum="661"'), "topic 1661 is given twice"),
         (edit('tNum="662" ', ""), "has no tNum"),
+        (edit('priority="1"', 'priority="inf"'), "priority='inf', which is not a whole number"),
         (edit('elapsedTime="1.5"', 'elapsedTime="fast"'), "elapsedTime='fast', which is not a number"),
     ],
 )

@@ -1,9 +1,10 @@
 import pytest
 
 from matchcut.errors import MatchcutError
-from matchcut.evaluation import Run, read_qrels, read_run, write_run
+from matchcut.evaluation import Qrels, Run, read_qrels, read_run, write_run
 from matchcut.evaluation.score_files import read_score_file, write_score_file
 from matchcut.evaluation.topics import read_topics, topic_id, topic_number
+from matchcut.evaluation.trec import read_lines
 
 
 def write(folder, text, name="file.txt"):
@@ -39,6 +40,8 @@ def test_line_ends_blank_lines_and_byte_order_mark(tmp_path, text):
         ("\n1 0 a 1 high x\n", "line 2: the score 'high' .column 5. is not a finite number"),
         ("1 0 a 1 nan x\n", "line 1: the score 'nan'"),
         ("1 0 a 1 inf x\n", "line 1: the score 'inf'"),
+        ("1 0 a 1 1_0 x\n", "line 1: the score '1_0'"),
+        ("1 0 a 1 \u0661 x\n", "line 1: the score '\u0661'"),
         ("", "no line at all"),
     ],
 )
@@ -51,8 +54,11 @@ def test_missing_and_binary_files(tmp_path):
     with pytest.raises(MatchcutError, match="cannot be read: No such file"):
         read_run(tmp_path / "absent")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(MatchcutError, match="not a text file"):
+    with pytest.raises(MatchcutError, match="line 1: not text in UTF-8"):
         read_qrels(tmp_path / "binary")
+    (tmp_path / "long").write_bytes(b"1 0 a 1 1\n" * 5000 + b"1 0 \xe4 1 1\n")
+    with pytest.raises(MatchcutError, match="long, line 5001: not text in UTF-8"):
+        list(read_lines(tmp_path / "long"))
 
 
 def test_a_run_reads_back_as_it_was_written(tmp_path):
@@ -72,6 +78,22 @@ def test_runs_from_wrong_things():
         Run.of({"1": {"a": float("nan")}})
     with pytest.raises(ValueError, match="not int"):
         Run.of(3)
+    with pytest.raises(ValueError, match="'abc' is no list of shots"):
+        Run.of({"1": "abc"})
+
+
+def test_judgments_from_wrong_things():
+    with pytest.raises(ValueError, match="not int"):
+        Qrels.of(3)
+    for grade in (0.5, -2, float("nan")):
+        with pytest.raises(ValueError, match=r"topic 1: the judgment .* of a is not -1, 0, 1"):
+            Qrels.of({"1": {"a": grade}})
+
+
+def test_ids_may_be_numbers():
+    run, qrels = Run.of({1: [7, 8], 2: {7: 0.5}}), Qrels.of({1: {7: 1}, 2: {7: True}})
+    assert [list(r) for r in run.values()] == [["7", "8"], ["7"]]
+    assert {t: dict(q) for t, q in qrels.items()} == {"1": {"7": 1}, "2": {"7": 1}}
 
 
 def test_qrels_with_and_without_strata(tmp_path):
@@ -90,6 +112,8 @@ def test_qrels_with_and_without_strata(tmp_path):
         ("1 0 a 1 1\n1 0 b 1\n", "line 2: 4 columns; the lines before have 5"),
         ("1 0 a 1 yes\n", "line 1: the judgment 'yes'"),
         ("1 0 a 1 -2\n", "line 1: the judgment '-2'"),
+        ("1 0 a 1 1_0\n", "line 1: the judgment '1_0'"),
+        ("1 0 a 1 12345678901\n", "line 1: the judgment '12345678901'"),
         ("1 0 a 1 1\n1 0 a 2 0\n", "line 2: a is judged a second time for topic 1"),
         ("\n", "no line at all"),
     ],
@@ -144,8 +168,9 @@ def test_score_files_read_back(tmp_path):
     ("text", "message"),
     [
         ("1 a 0.5 b\n", "line 1: 3 fields after the topic"),
-        ("1 a b\n", "line 1: 'b' is not a score"),
-        ("1 a nan\n", "line 1: a score is not a finite"),
+        ("1 a b\n", "line 1: the score 'b' is not a finite number"),
+        ("1 a nan\n", "line 1: the score 'nan' is not a finite number"),
+        ("1 a 1_0\n", "line 1: the score '1_0' is not a finite number"),
         ("1 a 1\n1 b 1\n", "line 2: topic 1 is given a second time"),
         ("", "no line at all"),
     ],

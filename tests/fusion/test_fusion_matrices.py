@@ -92,9 +92,18 @@ def test_torch_memory_maps_and_dtypes(tmp_path):
     [
         ([np.zeros((2, 2)), np.zeros((2, 3))], r"matrix 1 has shape \(2, 3\)"),
         ([np.zeros(3)], "matrix 0 must have two dimensions"),
-        ([np.array([[0.0, 0.0], [0.0, np.nan]])], "row 1, column 1"),
+        ([np.zeros((2, 2)), np.array([[0.0, 0.0], [0.0, np.nan]])], "matrix 1: .*row 1, column 1"),
+        ([np.array([["a", "b"]])], "matrix 0 must be real numbers"),
     ],
 )
 def test_wrong_matrices_are_named(scores, message):
     with pytest.raises(ValueError, match=message):
         fuse(scores)
+
+
+def test_infinities_have_a_rank_but_no_mean():
+    scores = [np.array([[1.0, -np.inf, 0.0]])] * 2
+    assert fuse(scores, "avg")[0].argsort().tolist() == [1, 2, 0]
+    for method in ("mean", "minmax", "zscore", "dbsf"):
+        with pytest.raises(ValueError, match="matrix 0 holds an infinity"):
+            fuse(scores, method)

@@ -52,6 +52,13 @@ def test_contributions_are_the_ensemble_minus_the_ensemble_without():
     assert contribution_table(rows).row_count == 4
 
 
+def test_queries_of_one_cluster_are_flipped_together():
+    queries = len(per_query(MODELS[0]))
+    clusters = np.arange(queries) // 4
+    rows = contributions(MODELS, per_query, "zscore", clusters=clusters, samples=300)
+    assert {row.alone.units for row in rows} == {row.gain.units for row in rows} == {len(np.unique(clusters))}
+
+
 def test_weights_follow_their_models():
     rows = contributions(MODELS[:3], per_query, "weighted", weights=[1, 2, 3], samples=50)
     expected = per_query(fuse(MODELS[1:3], "weighted", weights=[2, 3])).mean()

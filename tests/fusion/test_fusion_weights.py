@@ -113,6 +113,11 @@ def test_topics_with_many_relevant_shots_learn_too():
     [
         (lambda: learn_weights([GOOD], text_items=TEXTS, items=ITEMS, folds=1), "at least 2, got 1"),
         (lambda: learn_weights([GOOD]), "give judgments"),
+        (lambda: learn_weights([], text_items=TEXTS, items=ITEMS), "at least one ranking"),
+        (
+            lambda: learn_weights([GOOD, GOOD * np.inf], text_items=TEXTS, items=ITEMS),
+            "matrix 1 holds a score in row 0",
+        ),
         (lambda: learn_weights([GOOD[:4]], text_items=TEXTS[:4], items=ITEMS), "2 queries .* too few for 5 folds"),
         (lambda: learn_weights([GOOD[:, :5]], text_items=TEXTS, items=ITEMS), "do not match 120 texts, 60 items"),
         (lambda: learn_weights([{"1": ["a"]}], {"1": {"b": 1}}), "no query has a relevant candidate"),

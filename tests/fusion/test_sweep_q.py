@@ -28,6 +28,11 @@ def test_the_curve_is_hybrid_at_every_point_and_ends_in_max_and_avg():
     assert json.loads(json.dumps(points[0].to_json()))["top"] == 1
 
 
+def test_queries_of_one_cluster_are_resampled_together():
+    points = sweep_top(RUNS, xinfap_per_topic(QRELS), tops=(1,), clusters=[0, 0, 1, 1], samples=50)
+    assert (points[0].value.units, points[0].versus_avg.units) == (2, 2)
+
+
 def test_default_tops_end_at_all_lists():
     assert default_tops(1) == (1,)
     assert default_tops(72)[-4:] == (40, 50, 60, 72)

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from matchcut.evaluation import retrieval_metrics
 from matchcut.evaluation.matrices import ScoreMatrix
 from matchcut.evaluation.statistics import bootstrap, paired_permutation
 from matchcut.report import report_matrices, write_report
+from matchcut.report.plots import curves
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,19 @@ def test_captions_of_one_item_are_resampled_and_flipped_together(three, found):
     expected = bootstrap(hits["fair"], clusters=RIGHT, samples=300)
     assert (span.low, span.high) == pytest.approx((expected.low, expected.high))
     assert found.curves[0].lines["fair"][0].low == pytest.approx(expected.low)
+
+
+def test_fusions_keep_the_captions_of_an_item_together_too(found):
+    assert found.ensemble.sweep[0].value.units == 30
+    assert {c.gain.units for c in found.ensemble.contributions} == {30}
+
+
+def test_long_names_stay_inside_the_plot(three):
+    names = {f"exclusion_small-ATT-W2V+BERT-rmsprop-{n}-{k}": m for n, m in three.items() for k in (1, 2)}
+    svg = curves(report_matrices(names, samples=20).curves)
+    width = float(re.search(r'viewBox="0 0 (\S+)', svg)[1])
+    starts = {n: float(re.search(rf'x="([^"]+)"[^>]*>{re.escape(n)}<', svg)[1]) for n in names}
+    assert all(0 < start < width - 4 * len(n) for n, start in starts.items())  # 8 points high, some 4 wide a letter
 
 
 def test_only_differences_that_stand_are_called_wins(found):
@@ -104,6 +119,12 @@ def test_texts_are_shown_as_text(found):
     assert "&lt;b&gt;" in page(only)
     assert "<b>0.png#0" not in page(only)
     assert only.ensemble is None
+
+
+def test_a_matrix_with_a_hole_is_refused_by_name(three):
+    holes = np.where(np.arange(len(ITEMS)) == 2, np.nan, three["bad"].scores)
+    with pytest.raises(MatchcutError, match=r"worse: scores\[0, 2\] is NaN"):
+        report_matrices({"good": three["good"], "worse": replace(three["bad"], scores=holes)})
 
 
 def test_a_text_without_its_item_is_refused_by_name():

@@ -66,6 +66,12 @@ def test_every_cell_gets_the_weights_of_a_training_by_itself(collection, grid_fi
     assert not same(first, other)
 
 
+def test_a_part_that_is_not_there_is_refused_before_anything_is_trained(collection, grid_file):
+    with pytest.raises(MatchcutError, match="no part 'tset' in split 'default' to keep scores of"):
+        sweep(Grid.read(grid_file), collection, jobs=1, device="cpu", keep_scores=["tset"])
+    assert not (collection.root / "sweeps").exists()
+
+
 def test_killed_and_begun_again_ends_with_the_same_weights(collection, grid_file, tmp_path, one_thread):
     grid_file.write_text(grid_file.read_text() + "\n[training]\nepochs = 30\n")
     script = tmp_path / "loop.py"

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -117,3 +118,8 @@ def test_cells_that_failed_are_named(grid_file, collection):
     assert found.without == ("0.003-hardest",)
     assert [c.cell for c in found.summary.cells] == ["0.01-hardest", "0.003-all", "0.01-all"]
     assert len(comparison_tables(found)) == 2
+    names = [f"{way} {name}" for way in ("t2i", "i2t") for name in ("R@1", "R@5", "R@10", "MdR")]
+    measured = replace(found, measures={c.cell: dict.fromkeys(names, 93.4) for c in found.summary.cells})
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(comparison_tables(measured)[0])
+    assert console.export_text().count(" 93.4 ") == 3 * 8  # whole numbers also in a narrow terminal

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from matchcut.cli.flags import Many, joined
+from matchcut.cli.flags import Many, by_name, joined
 from matchcut.errors import MatchcutError
 
 
@@ -17,6 +17,7 @@ def evaluate(
     relevance: str | None = None,
     run: Many[Path] = (),
     qrels: Path | None = None,
+    nist_compat: bool = False,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -26,7 +27,8 @@ def evaluate(
     Items with equal scores have no order: every value is the mean over all orders (--ties expected). Where a collection
     holds complete relevance judgments, as the built-in world does, the models are measured against them too.
 
-    TREC run files (--run, --qrels): xinfAP, infNDCG and inferred precision; a topic that a run lacks counts as 0.
+    TREC run files (--run, --qrels): xinfAP, infNDCG and inferred precision; a topic that a run lacks counts as 0. Two
+    runs are also compared with each other; for more, see `matchcut report`.
 
     Args:
         collection: Folder of the collection.
@@ -36,6 +38,7 @@ def evaluate(
         relevance: Source of complete judgments to measure against too, by default every complete one there is.
         run: Run files to measure in place of models.
         qrels: Judgments for the run files, with or without strata.
+        nist_compat: Leave topics that a run lacks out of its mean, as the official evaluator does.
         out: Write the results to this JSON file.
         json: Print JSON instead of tables.
     """
@@ -50,11 +53,21 @@ def evaluate(
     results: list[Any]
     tables: list[Table]
     if run and qrels is not None and collection is None and not model:
-        from matchcut.evaluation.runs import evaluate_run
-        from matchcut.evaluation.tables import runs_table
+        from matchcut.evaluation import read_qrels, read_run
+        from matchcut.evaluation.runs import compare_runs, evaluate_run
+        from matchcut.evaluation.tables import comparison_table, runs_table
 
-        results = [evaluate_run(path, qrels, name=path.name) for path in joined(run)]
+        runs = {name: read_run(path) for name, path in by_name(joined(run)).items()}
+        judged, results = read_qrels(qrels), []
+        for name, one in runs.items():
+            try:
+                results.append(evaluate_run(one, judged, name=name, nist_compat=nist_compat))
+            except ValueError as error:
+                raise MatchcutError(f"{name}: {error}") from error
         tables = [runs_table(results)]
+        if len(runs) == 2:
+            (a, first), (b, second) = runs.items()
+            tables.append(comparison_table(compare_runs(first, second, judged), a, b))
     elif collection is not None and model and not run and qrels is None:
         from matchcut.cli.tables import metrics_table
         from matchcut.collection import Collection

@@ -1,20 +1,19 @@
 """`matchcut fuse`: many rankings into one, which of them to take, and the curve of the measure against Q'."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from matchcut.cli.flags import Many, by_name, joined
+from matchcut.cli.flags import Many, joined
 from matchcut.errors import MatchcutError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from matchcut.collection import Collection
-    from matchcut.evaluation.matrices import ScoreMatrix
+    from matchcut.cli.fuse_inputs import Inputs
 
 
 def fuse(
@@ -86,6 +85,7 @@ def fuse(
 
     from rich.console import Console
 
+    from matchcut.cli.fuse_inputs import Inputs, read_validation, select_members, shared_queries
     from matchcut.collection import Collection
     from matchcut.fusion import learn_weights
     from matchcut.fusion.combine import fuse as combine
@@ -93,7 +93,7 @@ def fuse(
 
     console = Console()
     collection = Collection.open(folders[0]) if folders else None
-    given = _Inputs.read(files, collection, models, split=split, qrels=qrels)
+    given = Inputs.read(files, collection, models, split=split, qrels=qrels)
     if out is None and not given.judged:
         raise MatchcutError(
             "nothing to do with the result; give --out FILE, or judgments: --qrels FILE, or text_items in the matrices"
@@ -105,99 +105,36 @@ def fuse(
     settings: dict[str, Any] = {"top": top, "missing": missing, "k": k, "weights": numbers}
     try:
         if given.judged:
-            given.per_query(measure)  # refuses an unknown measure before anything is written
+            given.facing(measure)  # refuses an unknown measure before anything is written
         if learn or select:
-            validation = _validation(given, files, joined(val), collection, models, val_split, val_qrels)
+            validation = read_validation(given, files, joined(val), collection, models, val_split, val_qrels)
+            if warning := shared_queries(given, validation):
+                console.print(warning, style="yellow", highlight=False, markup=False, soft_wrap=True)
             if learn:
                 found = learn_weights(validation.rankings, **validation.judgments())
                 settings["weights"] = found.weights
                 shown = ", ".join(f"{n} {w:.3f}" for n, w in zip(given.names, found.weights, strict=True))
-                console.print(f"weights learned on {found.queries:,} queries: {shown}", highlight=False, markup=False)
+                told = f"weights learned on {found.queries:,} queries: {shown}"
+                console.print(told, highlight=False, markup=False, soft_wrap=True)
             if select:
-                given, settings["weights"], told = _select(given, validation, select, chosen, settings, measure)
-                console.print(told, highlight=False, markup=False)
+                given, settings["weights"], told = select_members(given, validation, select, chosen, settings, measure)
+                console.print(told, highlight=False, markup=False, soft_wrap=True)
         tag = f"hybrid{top}" if chosen == "hybrid" else chosen
         fused = given.like(combine(given.rankings, chosen, depth=depth, tag=tag, **settings))
+        turned = given.matrix is not None and given.judged  # item to text, the lists are those of the items
+        backward = combine([m.T for m in given.rankings], chosen, **settings).T if turned else None
         if out is not None:
             written = write_ranking(out, fused, kind=to, depth=depth, tag=tag)
             console.print(f"{out}: {written}", highlight=False, markup=False)
         if given.judged:
-            console.print(_table(given, fused, tag))
+            console.print(_table(given, fused, backward, tag))
         if contributions:
             console.print(_contributions(given, chosen, settings, measure))
         if sweep_q:
             _sweep(console, given, missing, measure, plot)
     except ValueError as error:
-        raise MatchcutError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """Rankings of one kind with their names; matrix: the ids, if they are matrices; qrels: if they are runs."""
-
-    names: list[str]
-    rankings: list[Any]
-    matrix: "ScoreMatrix | None"
-    qrels: Any
-
-    @classmethod
-    def read(
-        cls,
-        files: Sequence[Path],
-        collection: "Collection | None",
-        models: Sequence[str],
-        *,
-        split: str | None,
-        qrels: Any,
-    ) -> "_Inputs":
-        from matchcut.evaluation.matrices import ScoreMatrix
-        from matchcut.evaluation.qrels import read_qrels
-        from matchcut.fusion.sources import as_run, of_one_kind, read_ranking
-
-        found: dict[str, Any] = {name: read_ranking(path) for name, path in by_name(files).items()}
-        if collection is not None:
-            from matchcut.training.scores import score_matrix
-
-            for name in models:
-                if name in found:
-                    raise MatchcutError(f"{name!r} is named twice; give each model once, and files other names")
-                found[name] = score_matrix(collection, name, split=split)
-        if qrels is not None:
-            found = {n: as_run(r, n) if isinstance(r, ScoreMatrix) else r for n, r in found.items()}
-        same: dict[str, Any] = dict(of_one_kind(found))
-        first = next(iter(same.values()))
-        if not isinstance(first, ScoreMatrix):
-            return cls(list(same), list(same.values()), None, None if qrels is None else read_qrels(qrels))
-        return cls(list(same), [m.scores for m in same.values()], first, None)
-
-    @property
-    def judged(self) -> bool:
-        """Whether it is known what is right."""
-        return self.qrels is not None or (self.matrix is not None and self.matrix.text_items is not None)
-
-    def judgments(self) -> dict[str, Any]:
-        """What is right, as `learn_weights` takes it."""
-        if self.matrix is None:
-            return {"judgments": self.qrels}
-        items = self.matrix.items if self.matrix.items is not None else range(self.matrix.scores.shape[1])
-        return {"text_items": self.matrix.text_items, "items": items}
-
-    def per_query(self, measure: str) -> Any:
-        """What a fused ranking is judged by."""
-        from matchcut.fusion import matrix_measure, xinfap_per_topic
-
-        return xinfap_per_topic(self.qrels) if self.matrix is None else matrix_measure(measure, **self.judgments())
-
-    def measure(self, measure: str) -> str:
-        """The name of that measure."""
-        return "xinfAP" if self.matrix is None else measure
-
-    def like(self, fused: Any) -> Any:
-        """A fused run as it is; fused scores with the ids of the matrices."""
-        from matchcut.evaluation.matrices import ScoreMatrix
-
-        m = self.matrix
-        return fused if m is None else ScoreMatrix(fused, m.texts, m.items, m.text_items)
+        told = re.sub(r"^matrix (\d+)\b", lambda found: given.names[int(found[1])], str(error))
+        raise MatchcutError(told) from error
 
 
 def _numbers(weights: Sequence[str]) -> list[float]:
@@ -209,45 +146,7 @@ def _numbers(weights: Sequence[str]) -> list[float]:
         ) from None
 
 
-def _validation(
-    given: _Inputs,
-    files: Sequence[Path],
-    val: Sequence[Path],
-    collection: "Collection | None",
-    models: Sequence[str],
-    val_split: str,
-    val_qrels: Path | None,
-) -> _Inputs:
-    """The same inputs on validation data."""
-    if len(val) != len(files):
-        raise MatchcutError(
-            f"--val has {len(val)} files for {len(files)} files to fuse; give the validation ranking of each, in order"
-        )
-    found = _Inputs.read(val, collection, models, split=val_split, qrels=val_qrels)
-    if not found.judged:
-        raise MatchcutError("validation needs judgments: --val-qrels FILE for runs, text_items in the --val matrices")
-    if (found.matrix is None) != (given.matrix is None):
-        raise MatchcutError("what is fused and --val must be of one kind: matrices, or runs with --val-qrels")
-    return found
-
-
-def _select(
-    given: _Inputs, validation: _Inputs, how: str, method: str, settings: dict[str, Any], measure: str
-) -> tuple[_Inputs, Any, str]:
-    """Only the members that validation chooses, their weights, and the choice in words."""
-    from matchcut.fusion import greedy_selection, leave_one_out
-
-    choose = greedy_selection if how == "greedy" else leave_one_out
-    chosen = choose(validation.rankings, validation.per_query(measure), method, **settings)
-    members = list(chosen.members)
-    names = [given.names[i] for i in members]
-    weights = None if settings["weights"] is None else [settings["weights"][i] for i in members]
-    kept = _Inputs(names, [given.rankings[i] for i in members], given.matrix, given.qrels)
-    value = f"{validation.measure(measure)} {chosen.values[-1]:.4g} on validation data"
-    return kept, weights, f"chosen ({how}): {', '.join(names)}; {value}"
-
-
-def _table(given: _Inputs, fused: Any, tag: str) -> "Table":
+def _table(given: "Inputs", fused: Any, backward: Any, tag: str) -> "Table":
     """What each input and the fused ranking are worth."""
     names = [*given.names, tag]
     if given.matrix is None:
@@ -256,12 +155,15 @@ def _table(given: _Inputs, fused: Any, tag: str) -> "Table":
 
         ranked = zip([*given.rankings, fused], names, strict=True)
         return runs_table([evaluate_run(run, given.qrels, name=name) for run, name in ranked])
+    from dataclasses import replace
+
     from matchcut.evaluation.retrieval import retrieval_metrics
     from matchcut.evaluation.statistics import intervals
     from matchcut.evaluation.tables import retrieval_table
 
     known = given.judgments()
     metrics = {n: retrieval_metrics(s, **known) for n, s in zip(names, [*given.rankings, fused.scores], strict=True)}
+    metrics[tag] = replace(metrics[tag], item_to_text=retrieval_metrics(backward, **known).item_to_text)
     spans: dict[str, Any] = {}
     for name, found in metrics.items():
         forward, backward = found.text_to_item, found.item_to_text
@@ -275,19 +177,23 @@ def _table(given: _Inputs, fused: Any, tag: str) -> "Table":
     return retrieval_table(metrics, spans)
 
 
-def _contributions(given: _Inputs, method: str, settings: dict[str, Any], measure: str) -> "Table":
+def _contributions(given: "Inputs", method: str, settings: dict[str, Any], measure: str) -> "Table":
     from matchcut.fusion.selection import contribution_table, contributions
 
-    rows = contributions(given.rankings, given.per_query(measure), method, names=given.names, **settings)
+    facing = given.facing(measure)
+    rows = contributions(
+        facing.rankings, facing.per_query, method, names=given.names, clusters=facing.clusters, **settings
+    )
     return contribution_table(rows, given.measure(measure))
 
 
-def _sweep(console: Any, given: _Inputs, missing: str | None, measure: str, plot: Path | None) -> None:
+def _sweep(console: Any, given: "Inputs", missing: str | None, measure: str, plot: Path | None) -> None:
     from matchcut.fusion.plot import plot_sweep
     from matchcut.fusion.sweep import sweep_table, sweep_top
 
     rule = missing if missing in ("last", "ignore", "full") else None
-    points = sweep_top(given.rankings, given.per_query(measure), missing=rule)
+    facing = given.facing(measure)
+    points = sweep_top(facing.rankings, facing.per_query, clusters=facing.clusters, missing=rule)
     console.print(sweep_table(points, given.measure(measure)))
     if plot is not None:
         plot_sweep(points, plot, measure=given.measure(measure))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
@@ -140,14 +141,16 @@ def cells_table(cells: Sequence[Cell]) -> Table:
 def comparison_tables(found: Comparison) -> list[Table]:
     """The models, best first; and each choice's mean and difference to the first choice of its setting."""
     columns = list(next(iter(found.measures.values()), {}))
-    models = Table(title=f"models on {found.part}", title_justify="left")
-    for name in ("model", *columns, "sum of recalls", "best epoch", "seconds"):
-        models.add_column(name, justify="left" if name == "model" else "right", overflow="fold")
+    models = Table(title=f"models on {found.part}", title_justify="left", box=SIMPLE_HEAD)
+    models.add_column("model", overflow="fold")
+    training = () if columns else ("best epoch", "seconds")  # beside the measures they would not fit 80 columns
+    for name in (*columns, "sum of recalls", *training):
+        models.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     for scored in found.summary.cells:
         result = found.results[scored.cell]
         values = [f"{found.measures[scored.cell][name]:.1f}" for name in columns]
-        row = *values, f"{scored.score:.1f}", str(result.best_epoch), f"{result.seconds:.0f}"
-        models.add_row(escape(scored.cell), *row)
+        spent = () if columns else (str(result.best_epoch), f"{result.seconds:.0f}")
+        models.add_row(escape(scored.cell), *values, f"{scored.score:.1f}", *spent)
     choices = Table(title=f"which choices mattered, by the sum of recalls on {found.part}", title_justify="left")
     for name in ("setting", "choice", "mean", "difference", "95% interval", "verdict"):
         words = name in ("setting", "choice", "verdict")

@@ -73,12 +73,14 @@ def qb_norm(scores: Any, bank_scores: Any, *, scale: float = 20.0, k: int = 1) -
         scale: inverse temperature. k: how many items of each bank query count as hubs.
 
     Raises:
-        ValueError: for a NaN, another number of items, or k outside 1 ... items.
+        ValueError: for a NaN, another number of items, k outside 1 ... items, or a scale that is not above 0.
 
     >>> bank = np.array([[0.9, 0.1], [0.8, 0.2]])
     >>> qb_norm(np.array([[0.5, 0.45]]), bank).text_to_item.argmax(axis=1).tolist()  # item 0 is a hub
     [1]
     """
+    if not scale > 0:
+        raise ValueError(f"scale must be above 0, got {scale}")
     plain, bank = _finite(scores), _finite(bank_scores)
     items = plain.shape[1]
     if bank.shape[1] != items or not len(bank):

@@ -30,11 +30,13 @@ def to_scores(scores: Any, name: str = "scores") -> Array:
     """Return a score matrix [rows, columns] as an array of real numbers, without copying a float matrix.
 
     Raises:
-        ValueError: if it is not two-dimensional.
+        ValueError: if it is not two-dimensional, or not of numbers.
     """
     array = to_numpy(scores)
     if array.ndim != 2:
         raise ValueError(f"{name} must have two dimensions [texts, items], got shape {array.shape}")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must be real numbers, got {array.dtype}")
     return array.astype(np.float64) if array.dtype.kind in "iub" else array
 
 

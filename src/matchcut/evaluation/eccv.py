@@ -1,7 +1,7 @@
 """COCO 1K and 5K, CxC and ECCV Caption: one score matrix, four ground truths."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from matchcut.errors import MatchcutError
 from matchcut.evaluation.arrays import Array, Positives, to_numpy, to_scores
 from matchcut.evaluation.graded import average_precision, r_precision
-from matchcut.evaluation.ranks import Floats, Ties, first_right
+from matchcut.evaluation.ranks import FirstRight, Ties, first_right
 
 Truth = Mapping[int, Sequence[int]]
 FOLDS = 5
@@ -94,32 +94,29 @@ def evaluate_coco(
         truths: of `load_truths`. ks: the K of R@K.
 
     Raises:
-        ValueError: if a query or a right answer of the truths is not in the gallery (names it), or ids do not fit
-        the scores.
+        ValueError: if a caption or an image of the truths is missing (names it), or ids do not fit the scores.
     """
     matrix, captions, images = to_scores(scores), to_numpy(caption_ids), to_numpy(image_ids)
     if matrix.shape != (len(captions), len(images)):
         raise ValueError(f"scores {matrix.shape} do not match {len(captions)} caption_ids and {len(images)} image_ids")
+    _all_places(captions, truths.caption_ids.tolist(), "captions")  # a smaller gallery would be easier
+    _all_places(images, sorted(truths.coco[1]), "images")
     sides = ((matrix, captions, images), (matrix.T, images, captions))
-    values: dict[str, tuple[float, float]] = {}
-
-    def both(name: str, measure: Callable[[int], float]) -> None:
-        values[name] = (100 * measure(0), 100 * measure(1))
-
-    def recall(truth: tuple[Truth, Truth], k: int) -> Callable[[int], float]:
-        return lambda way: _recall(*sides[way], truth[way], k, ties)
-
-    def fold_recall(k: int) -> Callable[[int], float]:
-        return lambda way: float(np.mean([_fold_recall(*sides, f, way, k, ties) for f in folds]))
-
     folds = coco_folds(truths)
-    for k in ks:
-        both(f"coco_5k R@{k}", recall(truths.coco, k))
-        both(f"coco_1k R@{k}", fold_recall(k))
-        both(f"cxc R@{k}", recall(truths.cxc, k))
-        both(f"eccv R@{k}", recall(truths.eccv, k))
-    both("eccv mAP@R", lambda way: _dense(*sides[way], truths.eccv[way], ties, _map_at_r))
-    both("eccv R-Precision", lambda way: _dense(*sides[way], truths.eccv[way], ties, _r_precision))
+    found = {
+        "coco_5k": [[_first(*sides[way], truths.coco[way])] for way in (0, 1)],
+        "coco_1k": [[_first_of_fold(*sides[way], fold, way) for fold in folds] for way in (0, 1)],
+        "cxc": [[_first(*sides[way], truths.cxc[way])] for way in (0, 1)],
+        "eccv": [[_first(*sides[way], truths.eccv[way])] for way in (0, 1)],
+    }
+    values = {
+        f"{name} R@{k}": (_recall(ways[0], k, ties), _recall(ways[1], k, ties))
+        for k in ks
+        for name, ways in found.items()
+    }
+    dense = [_dense(*sides[way], truths.eccv[way], ties) for way in (0, 1)]
+    for name in ("mAP@R", "R-Precision"):
+        values[f"eccv {name}"] = (dense[0][name], dense[1][name])
     return CocoResult(values)
 
 
@@ -134,62 +131,59 @@ def coco_folds(truths: CocoTruths) -> list[tuple[Truth, Truth]]:
     return folds
 
 
-def _places(ids: Array, wanted: Sequence[int], what: str) -> Array:
+def _places(ids: Array, wanted: Sequence[int]) -> tuple[Array, Array]:
+    """Where the wanted ids stand, and which of them are not there."""
     order = np.argsort(ids, kind="stable")
-    at = np.searchsorted(ids[order], wanted)
-    found = order[np.minimum(at, len(ids) - 1)]
-    missing = np.flatnonzero(ids[found] != wanted)
-    if len(missing):
-        raise ValueError(
-            f"{len(missing)} {what} are not among the ids, the first is {wanted[int(missing[0])]}; give all of them"
-        )
+    found = order[np.minimum(np.searchsorted(ids[order], wanted), len(ids) - 1)]
+    return found, ids[found] != wanted
+
+
+def _all_places(ids: Array, wanted: Sequence[int], what: str) -> Array:
+    found, absent = _places(ids, wanted)
+    if absent.any():
+        first = wanted[int(np.argmax(absent))]
+        raise ValueError(f"{absent.sum()} {what} are not among the ids, the first is {first}; give all of them")
     return found
 
 
-def _positives(rows: Array, columns: Array, truth: Truth) -> tuple[Array, Positives]:
+def _asked(scores: Array, rows: Array, columns: Array, truth: Truth) -> tuple[Array, Positives]:
+    """The rows of the queries and what is right for them.
+
+    ECCV Caption calls two captions right that are none of COCO's 25,000. They count in R, as in the reference code, so
+    each gets a column that nothing can find.
+    """
     queries = sorted(truth)
+    asked = _all_places(rows, queries, "queries")
     right = [c for q in queries for c in sorted(set(truth[q]))]
-    counts = [len(set(truth[q])) for q in queries]
-    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return _places(rows, queries, "queries"), Positives(
-        start, _places(columns, right, "right answers").astype(np.int64)
-    )
+    start = np.cumsum([0, *(len(set(truth[q])) for q in queries)]).astype(np.int64)
+    places, absent = _places(columns, right)
+    lost, code = np.unique(np.array(right)[absent], return_inverse=True)
+    places[absent] = len(columns) + code
+    matrix = scores[asked]
+    if len(lost):
+        matrix = np.concatenate([matrix, np.full((len(asked), len(lost)), -np.inf, dtype=matrix.dtype)], axis=1)
+    return matrix, Positives(start, places.astype(np.int64))
 
 
-def _recall(scores: Array, rows: Array, columns: Array, truth: Truth, k: int, ties: Ties) -> float:
-    asked, positives = _positives(rows, columns, truth)
-    return float(first_right(scores[asked], positives).hit(k, ties).mean())
+def _first(scores: Array, rows: Array, columns: Array, truth: Truth) -> FirstRight:
+    return first_right(*_asked(scores, rows, columns, truth))
 
 
-def _fold_recall(
-    forward: tuple[Array, Array, Array],
-    backward: tuple[Array, Array, Array],
-    fold: tuple[Truth, Truth],
-    way: int,
-    k: int,
-    ties: Ties,
-) -> float:
-    scores, rows, columns = (forward, backward)[way]
-    gallery = _places(columns, sorted(fold[1 - way]), "gallery ids")
-    return _recall(scores[:, gallery], rows, columns[gallery], fold[way], k, ties)
+def _first_of_fold(scores: Array, rows: Array, columns: Array, fold: tuple[Truth, Truth], way: int) -> FirstRight:
+    gallery = _all_places(columns, sorted(fold[1 - way]), "gallery ids")
+    inside = _all_places(rows, sorted(fold[way]), "queries")
+    return _first(scores[np.ix_(inside, gallery)], rows[inside], columns[gallery], fold[way])
 
 
-def _dense(
-    scores: Array,
-    rows: Array,
-    columns: Array,
-    truth: Truth,
-    ties: Ties,
-    measure: Callable[[Array, Array, Ties], Floats],
-) -> float:
-    asked, positives = _positives(rows, columns, truth)
-    relevance = positives.block(slice(0, len(asked)), len(columns))
-    return float(measure(scores[asked], relevance, ties).mean())
+def _recall(folds: Sequence[FirstRight], k: int, ties: Ties) -> float:
+    return 100 * float(np.mean([found.hit(k, ties).mean() for found in folds]))
 
 
-def _map_at_r(scores: Array, relevance: Array, ties: Ties) -> Floats:
-    return average_precision(scores, relevance, cutoff="R", ties=ties)
-
-
-def _r_precision(scores: Array, relevance: Array, ties: Ties) -> Floats:
-    return r_precision(scores, relevance, ties=ties)
+def _dense(scores: Array, rows: Array, columns: Array, truth: Truth, ties: Ties) -> dict[str, float]:
+    """Measures of queries with many right answers, in percent."""
+    matrix, positives = _asked(scores, rows, columns, truth)
+    relevance = positives.block(slice(0, len(matrix)), matrix.shape[1])
+    return {
+        "mAP@R": 100 * float(average_precision(matrix, relevance, cutoff="R", ties=ties).mean()),
+        "R-Precision": 100 * float(r_precision(matrix, relevance, ties=ties).mean()),
+    }

@@ -165,7 +165,7 @@ class _Pool:
         self.code = {name: i for i, name in enumerate(names)}
         strata = np.array([self.code[judged.strata[s]] for s in judged.grades], dtype=np.int64)
         grades = np.array(list(judged.grades.values()), dtype=np.int64)
-        size = len(names)
+        size = max(1, len(names))  # a topic without any judgment has one empty stratum
         self.pooled = np.bincount(strata, minlength=size)
         self.judged = np.bincount(strata[grades >= 0], minlength=size)
         self.found = np.bincount(strata[grades > 0], minlength=size)
@@ -193,7 +193,7 @@ class _Pool:
 def _topic(ranking: Ranking, judged: TopicQrels, large_topic_factor: bool) -> TopicResult:
     pool = _Pool(judged)
     shots = ranking.ids[:DEPTH]
-    n, size = len(shots), len(pool.code)
+    n, size = len(shots), len(pool.pooled)
     missing = -2
     grades = np.array([judged.grades.get(s, missing) for s in shots], dtype=np.int64)
     strata = np.array([pool.code[judged.strata[s]] if s in judged.grades else 0 for s in shots], dtype=np.int64)

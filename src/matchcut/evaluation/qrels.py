@@ -1,5 +1,6 @@
 """Judgments: which shots are relevant to a topic, and from which stratum of the pool each was taken."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 from matchcut.errors import MatchcutError
 from matchcut.evaluation.trec import read_lines
+
+GRADE = re.compile(r"-1|\+?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +41,25 @@ class Qrels(Mapping[str, TopicQrels]):
 
     @classmethod
     def of(cls, source: Any) -> "Qrels":
-        """Take judgments as `Qrels`, a file, or {topic: {shot: grade}} (one stratum)."""
+        """Take judgments as `Qrels`, a file, or {topic: {shot: grade}} (one stratum).
+
+        Raises:
+            ValueError: for a grade that is no whole number of -1 or more.
+        """
         if isinstance(source, Qrels):
             return source
         if isinstance(source, str | Path):
             return read_qrels(source)
-        return cls({str(t): TopicQrels(dict(g), dict.fromkeys(g, "1")) for t, g in source.items()})
+        if not isinstance(source, Mapping):
+            raise ValueError(f"judgments are Qrels, a path or a mapping of topics, not {type(source).__name__}")
+        topics = {}
+        for topic, judged in source.items():
+            for shot, grade in judged.items():
+                if not (grade >= -1 and grade == int(grade)):
+                    raise ValueError(f"topic {topic}: the judgment {grade!r} of {shot} is not -1, 0, 1, 2, ...")
+            grades = {str(shot): int(grade) for shot, grade in judged.items()}
+            topics[str(topic)] = TopicQrels(grades, dict.fromkeys(grades, "1"))
+        return cls(topics)
 
     def __getitem__(self, topic: str) -> TopicQrels:
         return self.topics[topic]
@@ -60,8 +76,7 @@ def read_qrels(path: Path | str) -> Qrels:
 
     Raises:
         MatchcutError: naming file and line, for another number of columns, a change of it, a judgment that is no
-        whole number of
-            -1 or more, or a shot judged twice for one topic.
+            whole number of -1 or more, or a shot judged twice for one topic.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "qrels.txt"
@@ -82,12 +97,9 @@ def read_qrels(path: Path | str) -> Qrels:
             )
             raise MatchcutError(f"{path}, line {number}: {len(fields)} columns; {expected}")
         topic, shot, text = fields[0], fields[2], fields[-1]
-        try:
-            grade = int(text)
-        except ValueError:
-            grade = -2
-        if grade < -1:
+        if not GRADE.fullmatch(text):
             raise MatchcutError(f"{path}, line {number}: the judgment {text!r} (last column) is not -1, 0, 1, 2, ...")
+        grade = int(text)
         known = topics.get(topic)
         if known is None:
             known = topics[topic] = TopicQrels({}, {})

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matchcut.evaluation.adjusted import Adjusted
 
 Unanswerable = Literal["error", "skip"]
+ItemToText = Literal["captions", "groups"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def retrieval_metrics(
     ties: Ties = "expected",
     ks: Sequence[int] = (1, 5, 10),
     unanswerable: Unanswerable = "error",
-    item_to_text: Literal["captions", "groups"] = "captions",
+    item_to_text: ItemToText = "captions",
 ) -> RetrievalMetrics:
     """R@K, MdR, MnR and rsum of a score matrix, text to item and item to text.
 
@@ -130,6 +131,12 @@ def retrieval_metrics(
     from matchcut.evaluation.adjusted import Adjusted
 
     check_ties(ties)
+    for name, given, allowed in (
+        ("unanswerable", unanswerable, Unanswerable),
+        ("item_to_text", item_to_text, ItemToText),
+    ):
+        if given not in get_args(allowed):
+            raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}; got {given!r}")
     notes = ("", "")
     if isinstance(scores, Adjusted):
         notes = (scores.label, scores.label if scores.item_to_text is not scores.plain else "")

@@ -1,11 +1,11 @@
 """Score files: one line a topic, `topic shot score shot score ...`."""
 
-from math import isfinite
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from matchcut.errors import MatchcutError
-from matchcut.evaluation.trec import Ranking, Run, check_words, read_lines
+from matchcut.evaluation.trec import Ranking, Run, check_words, read_lines, read_number
 from matchcut.files import write_text
 
 
@@ -14,7 +14,7 @@ def read_score_file(path: Path | str) -> Run:
 
     Raises:
         MatchcutError: naming file and line, for a shot without a score, a score that is not a finite number, or a
-        topic given twice.
+            topic given twice. Of a shot listed twice the last score counts, as in runs.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "id.sent.score.txt"
@@ -30,12 +30,10 @@ def read_score_file(path: Path | str) -> Run:
             )
         if topic in rankings:
             raise MatchcutError(f"{path}, line {number}: topic {topic} is given a second time")
-        try:
-            scores = [float(s) for s in rest[1::2]]
-        except ValueError as error:
-            raise MatchcutError(f"{path}, line {number}: {str(error).split(': ')[-1]} is not a score") from None
-        if not all(isfinite(s) for s in scores):
-            raise MatchcutError(f"{path}, line {number}: a score is not a finite number")
+        scores = [read_number(s) for s in rest[1::2]]
+        for text, score in zip(rest[1::2], scores, strict=True):
+            if isnan(score):
+                raise MatchcutError(f"{path}, line {number}: the score {text!r} is not a finite number")
         rankings[topic] = Ranking.of(dict(zip(rest[::2], scores, strict=True)))
     if not rankings:
         raise MatchcutError(f"{path}: no line at all; a score file has lines like 'topic shot score shot score ...'")

@@ -4,8 +4,10 @@ Structure (TRECVID guidelines 2019-2021): videoAdhocSearchResults > videoAdhocSe
 novelty, pid, priority, desc) > videoAdhocSearchTopicResult (tNum, elapsedTime) > item (seqNum from 1, shotId).
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,11 +15,12 @@ from xml.sax.saxutils import quoteattr
 
 from matchcut.errors import MatchcutError
 from matchcut.evaluation.topics import topic_id, topic_number
-from matchcut.evaluation.trec import Ranking, Run, read_lines
+from matchcut.evaluation.trec import Ranking, Run, read_lines, read_number
 from matchcut.files import write_text
 
 MOST_SHOTS = 1000
 DOCTYPE = "http://www-nlpir.nist.gov/projects/tv{year}/dtds/videoAdhocSearchResults.dtd"
+XML_TEXT = re.compile(r"[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 # Attribute of the run: (allowed values, what it says)
 CHOICES = {
     "trType": ("ABCDEF", "training type"),
@@ -119,6 +122,19 @@ def problems(
             found.append(f"{name}={value!r} ({meaning}) must be one of {', '.join(allowed)}")
     if not submission.team.strip():
         found.append("pid is empty; give the team's name")
+    words = (*submission.attributes().values(), *(s for r in submission.run.values() for s in r.ids))
+    if unfit := next((w for w in words if not XML_TEXT.fullmatch(w)), None):
+        found.append(f"{unfit!r} has a character that XML cannot hold")
+    if not submission.run:
+        found.append("no topic at all")
+    found += [f"topic {t}: not a number" for t in submission.run if not (t.isascii() and t.isdigit())]
+    found += [
+        f"topic {t}: elapsedTime must be seconds, got {seconds}"
+        for t, seconds in submission.elapsed.items()
+        if not 0 <= seconds < inf
+    ]
+    if submission.year < 2016:
+        found.append(f"year must have four digits and be 2016 or later, got {submission.year}")
     if submission.priority < 1:
         found.append(f"priority must be 1 or more, got {submission.priority}")
     if topics is not None:
@@ -171,8 +187,7 @@ def read_submission(path: Path | str, *, year: int = 2021) -> list[Submission]:
 
     Raises:
         MatchcutError: for XML that cannot be read, another structure, sequence numbers that do not count 1, 2, 3,
-        ..., a shot
-            listed twice, or a topic given twice.
+            ..., a shot listed twice, or a topic given twice.
     """
     try:
         root = ElementTree.parse(path).getroot()
@@ -206,11 +221,13 @@ def _read_run(path: Path | str, element: ElementTree.Element, year: int) -> Subm
             raise MatchcutError(f"{path}: topic {topic}: {len(shots) - len(set(shots))} shots are listed twice")
         rankings[topic] = Ranking.of({shot: 9999.0 - k for k, shot in enumerate(shots)})
         elapsed[topic] = _number(path, result, "elapsedTime")
-    team = _attribute(path, element, "pid")
+    team, priority = _attribute(path, element, "pid"), _attribute(path, element, "priority")
+    if not (priority.isascii() and priority.isdigit()):
+        raise MatchcutError(f"{path}: <{element.tag}> has priority={priority!r}, which is not a whole number")
     return Submission(
         Run(rankings, team),
         team=team,
-        priority=int(_number(path, element, "priority")),
+        priority=int(priority),
         description=element.get("desc", ""),
         training=_attribute(path, element, "trType"),
         processing=_attribute(path, element, "class"),
@@ -230,7 +247,7 @@ def _attribute(path: Path | str, element: ElementTree.Element, name: str) -> str
 
 def _number(path: Path | str, element: ElementTree.Element, name: str) -> float:
     text = _attribute(path, element, name)
-    try:
-        return float(text)
-    except ValueError:
-        raise MatchcutError(f"{path}: <{element.tag}> has {name}={text!r}, which is not a number") from None
+    value = read_number(text)
+    if isnan(value):
+        raise MatchcutError(f"{path}: <{element.tag}> has {name}={text!r}, which is not a number")
+    return value

@@ -50,30 +50,32 @@ def retrieval_table(
 
 def runs_table(results: Sequence[RunEvaluation]) -> "Table":
     """One row a run: xinfAP and infNDCG with intervals, and inferred precision."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="Runs", title_justify="left", caption_justify="left")
-    table.add_column("run")
+    table.add_column("run", overflow="fold")
     shown = ("xinfAP", "infNDCG", "iP@10", "iP@100")
     for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
     for entry in results:
         cells = [f"{i.value:.4f}\n[{i.low:.3f}, {i.high:.3f}]" for i in (entry.intervals[n] for n in shown)]
-        table.add_row(entry.name, *cells)
+        table.add_row(escape(entry.name), *cells)
     table.caption = "\n".join(f"{e.name}: {e.result.note}" for e in results if e.result.note) or None
     return table
 
 
 def comparison_table(comparisons: Sequence[Comparison], a: str = "A", b: str = "B") -> "Table":
     """One row a measure: the difference with its interval, p before and after Holm's correction, and the verdict."""
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"{a} minus {b}", title_justify="left")
+    table = Table(title=f"{escape(a)} minus {escape(b)}", title_justify="left")
     for name in ("measure", "difference", "p", "p (Holm)", "verdict"):
         table.add_column(name)
     for c in comparisons:
         higher = c.name.split()[-1] not in ("MdR", "MnR")
-        verdict = c.verdict(a, b, higher_is_better=higher)
+        verdict = escape(c.verdict(a, b, higher_is_better=higher))
         table.add_row(
             c.name, f"{c.difference:+.4g} [{c.low:.4g}, {c.high:.4g}]", f"{c.p:.4f}", f"{c.p_adjusted:.4f}", verdict
         )

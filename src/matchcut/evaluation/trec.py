@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +105,13 @@ def _ranking(topic: str, source: Any) -> Ranking:
     if isinstance(source, Mapping):
         if not all(isfinite(s) for s in source.values()):
             raise ValueError(f"topic {topic}: a score is not a finite number")
-        return Ranking.of(source)
-    if len(set(source)) != len(source):
+        return Ranking.of({str(shot): score for shot, score in source.items()})
+    if isinstance(source, str):
+        raise ValueError(f"topic {topic}: {source!r} is no list of shots")
+    shots = [str(shot) for shot in source]
+    if len(set(shots)) != len(shots):
         raise ValueError(f"topic {topic}: a list holds a shot twice")
-    return Ranking.of_order(source)
+    return Ranking.of_order(shots)
 
 
 def read_lines(path: Path | str) -> Iterator[tuple[int, list[str]]]:
@@ -122,7 +125,33 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise MatchcutError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise MatchcutError(f"{path}: not a text file in UTF-8 (byte {error.start})") from error
+        raise MatchcutError(f"{path}, line {_undecodable(path)}: not text in UTF-8") from error
+
+
+def _undecodable(path: Path | str) -> int:
+    """The first line that is not UTF-8."""
+    number = 0
+    with open(path, "rb") as file:
+        for line in file:
+            number += 1
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                break
+    return number
+
+
+def read_number(text: str) -> float:
+    """A finite number as it stands in a file, or NaN; Python's own `1_0` and digits of other scripts are none.
+
+    >>> read_number("1e-3"), read_number("1_0")
+    (0.001, nan)
+    """
+    try:
+        value = float(text) if text.isascii() and "_" not in text else float("nan")
+    except ValueError:
+        value = float("nan")
+    return value if isfinite(value) else float("nan")
 
 
 def read_run(path: Path | str) -> Run:
@@ -148,11 +177,8 @@ def read_run(path: Path | str) -> Run:
                 f"{path}, line {number}: {len(fields)} columns; a run has six: topic 0 shot rank score tag"
             )
         topic, _, shot, _, text, tag = fields
-        try:
-            score = float(text)
-        except ValueError:
-            score = float("nan")
-        if not isfinite(score):
+        score = read_number(text)
+        if isnan(score):
             raise MatchcutError(f"{path}, line {number}: the score {text!r} (column 5) is not a finite number")
         scores.setdefault(topic, {})[shot] = score
     if not scores:

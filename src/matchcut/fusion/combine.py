@@ -61,6 +61,8 @@ def fuse(
     settings: dict[str, Any] = {"top": top, "missing": missing, "k": k, "weights": weights}
     if not len(rankings):
         raise ValueError("nothing to fuse: give at least one list")
+    if depth is not None and depth < 1:
+        raise ValueError(f"depth must be at least 1, got {depth}")
     if not isinstance(rankings, Stacked) and not _are_runs(rankings):
         return fuse_matrices(rankings, method=method, **settings)
     stacked = rankings if isinstance(rankings, Stacked) else Stacked.of(rankings)

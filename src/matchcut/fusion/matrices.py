@@ -32,7 +32,7 @@ def fuse_matrices(
         method, top, missing, k, weights: as in `fuse`.
 
     Raises:
-        ValueError: for different shapes, or a NaN (names row and column).
+        ValueError: for different shapes, a NaN (names row and column), or an infinity where scores are averaged.
 
     >>> fuse_matrices([[[3.0, 1.0, 2.0]], [[1.0, 2.0, 3.0]]], method="max").argmax(axis=1)
     array([2])
@@ -56,8 +56,13 @@ def _needs_stack(how: Options) -> bool:
 
 
 def _fuse_block(blocks: list[Array], how: Options, first_row: int) -> Floats:
-    for block in blocks:
-        check_no_nan(block, first_row)
+    for i, block in enumerate(blocks):
+        try:
+            check_no_nan(block, first_row)
+        except ValueError as error:
+            raise ValueError(f"matrix {i}: {error}") from None
+        if how.by_score and np.isinf(block).any():
+            raise ValueError(f"matrix {i} holds an infinity; {how.method!r} needs finite numbers, ranks do not")
     if how.by_score:
         total = np.zeros(blocks[0].shape)
         held = np.ones(blocks[0].shape, dtype=np.bool_)

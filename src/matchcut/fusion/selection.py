@@ -89,6 +89,7 @@ def contributions(
     method: str = "avg",
     *,
     names: Sequence[str] | None = None,
+    clusters: Any = None,
     samples: int = 10_000,
     **settings: Any,
 ) -> list[Contribution]:
@@ -96,8 +97,9 @@ def contributions(
     the models.
 
     Args:
-        rankings, per_query, method, settings: as in `greedy_selection`. names: of the models. samples: of bootstrap
-            and test.
+        rankings, per_query, method, settings: as in `greedy_selection`. names: of the models.
+        clusters: ids of what is resampled and flipped together, one a query, such as the item of each caption.
+        samples: of bootstrap and test.
 
     Raises:
         ValueError: with fewer than two models, or another number of names.
@@ -112,12 +114,15 @@ def contributions(
     full = _values(rankings, everyone, per_query, method, settings)
     without = [_values(rankings, [m for m in everyone if m != i], per_query, method, settings) for i in everyone]
     gains = with_holm(
-        [paired_permutation(full, w, samples=samples, name=n) for n, w in zip(labels, without, strict=True)]
+        [
+            paired_permutation(full, w, clusters=clusters, samples=samples, name=n)
+            for n, w in zip(labels, without, strict=True)
+        ]
     )
     return [
         Contribution(
             name,
-            bootstrap(_values(rankings, [i], per_query, method, settings), samples=samples),
+            bootstrap(_values(rankings, [i], per_query, method, settings), clusters=clusters, samples=samples),
             float(w.mean()),
             gain,
         )
@@ -140,8 +145,9 @@ def contribution_table(rows: Sequence[Contribution], measure: str = "value") -> 
     from rich.table import Table
 
     table = Table(title="What each model contributes", title_justify="left")
-    for name in ("model", f"{measure} alone", "all without it", "gain from it", "p (Holm)"):
-        table.add_column(name)
+    table.add_column("model", overflow="fold")
+    for name in (f"{measure} alone", "all without it", "gain from it", "p (Holm)"):
+        table.add_column(name, no_wrap=True)
     d = decimals(measure)
     for row in sorted(rows, key=lambda r: -r.gain.difference):
         a, g = row.alone, row.gain

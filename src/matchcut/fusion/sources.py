@@ -1,7 +1,7 @@
 """What fusion can fuse, read from files of any of its kinds, and written again."""
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isnan
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 from matchcut.errors import MatchcutError
 from matchcut.evaluation.matrices import ScoreMatrix, align, read_scores, write_scores
 from matchcut.evaluation.score_files import read_score_file, write_score_file
-from matchcut.evaluation.trec import Ranking, Run, read_lines, read_run, write_run
+from matchcut.evaluation.trec import Ranking, Run, read_lines, read_number, read_run, write_run
 from matchcut.files import atomic
 
 Kind = Literal["run", "scores", "npz", "npy"]
@@ -32,14 +32,11 @@ def read_ranking(path: Path | str) -> Run | ScoreMatrix:
         return read_scores(path)
     _, first = next(read_lines(path), (0, []))
     # A line of a run has six columns; one of a score file has a topic and pairs, so never six.
-    return read_score_file(path) if len(first) != 6 and len(first) > 2 and _is_number(first[2]) else read_run(path)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return isfinite(float(text))
-    except ValueError:
-        return False
+    return (
+        read_score_file(path)
+        if len(first) != 6 and len(first) > 2 and not isnan(read_number(first[2]))
+        else read_run(path)
+    )
 
 
 def of_one_kind(rankings: Mapping[str, Run | ScoreMatrix]) -> dict[str, Run] | dict[str, ScoreMatrix]:

@@ -42,6 +42,7 @@ def sweep_top(
     per_query: PerQuery,
     *,
     tops: Sequence[int] | None = None,
+    clusters: Any = None,
     samples: int = 10_000,
     **settings: Any,
 ) -> list[SweepPoint]:
@@ -51,7 +52,8 @@ def sweep_top(
 
     Args:
         rankings: as in `fuse`. per_query: fused ranking -> one number a query; `xinfap_per_topic(qrels)` for runs.
-        tops: the Q' to try; a sensible selection by default. samples: of the bootstrap. settings: as in `fuse`.
+        tops: the Q' to try; a sensible selection by default. clusters: ids of what is resampled together, one a query,
+            such as the item of each caption. samples: of the bootstrap. settings: as in `fuse`.
 
     >>> from matchcut.fusion import xinfap_per_topic
     >>> runs = [{"1": ["a", "b"]}, {"1": ["b", "a"]}]
@@ -63,7 +65,8 @@ def sweep_top(
     points = []
     for top in default_tops(len(rankings)) if tops is None else tops:
         values = np.asarray(per_query(fuse(rankings, "hybrid", top=top, **settings)), dtype=np.float64)
-        points.append(SweepPoint(top, bootstrap(values, samples=samples), bootstrap(values - average, samples=samples)))
+        spans = (bootstrap(v, clusters=clusters, samples=samples) for v in (values, values - average))
+        points.append(SweepPoint(top, *spans))
     return points
 
 

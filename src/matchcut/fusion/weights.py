@@ -68,7 +68,7 @@ def learn_weights(
             looked at. Runs are looked at whole, but for shots that are pooled and not judged.
 
     Raises:
-        ValueError: if fewer queries than folds have a relevant candidate.
+        ValueError: if fewer queries than folds have a relevant candidate, or a score is not finite.
 
     >>> rng = np.random.default_rng(0)
     >>> good, noise = np.eye(40) + 0.3 * rng.normal(size=(40, 40)), rng.normal(size=(40, 40))
@@ -76,6 +76,8 @@ def learn_weights(
     >>> w[0] > 0.8
     True
     """
+    if not len(rankings):
+        raise ValueError("nothing to learn from: give at least one ranking")
     if folds < 2:
         raise ValueError(f"folds must be at least 2, got {folds}")
     if judgments is not None:
@@ -172,6 +174,9 @@ def _matrix_queries(
         )
     for row, group in enumerate(text_items):
         scores = np.stack([m[row] for m in matrices]).astype(np.float64)
+        if not np.isfinite(scores).all():
+            bad = int(np.argmin(np.isfinite(scores).all(axis=1)))
+            raise ValueError(f"matrix {bad} holds a score in row {row} that is not a finite number")
         right = np.zeros(scores.shape[1], dtype=np.bool_)
         right[positives.columns[positives.start[row] : positives.start[row + 1]]] = True
         yield (

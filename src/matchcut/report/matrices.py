@@ -67,15 +67,13 @@ def report_matrices(
     if one.texts is None or one.items is None or one.text_items is None:
         raise MatchcutError(f"{next(iter(aligned))}: a report needs texts, items and text_items beside the scores")
     ks = [k for k in CURVE_KS if k <= max(10, len(one.items))]
-    try:
-        systems = {
-            name: _Measured(
-                m.scores, retrieval_metrics(m.scores, one.text_items, one.items, ties=ties, ks=ks), _first(m.scores)
-            )
-            for name, m in aligned.items()
-        }
-    except ValueError as error:
-        raise MatchcutError(str(error)) from error
+    systems: dict[str, _Measured] = {}
+    for name, m in aligned.items():
+        try:
+            metrics = retrieval_metrics(m.scores, one.text_items, one.items, ties=ties, ks=ks)
+        except ValueError as error:
+            raise MatchcutError(f"{name}: {error}") from error
+        systems[name] = _Measured(m.scores, metrics, _first(m.scores))
     clusters = {"text_to_item": one.text_items, "item_to_text": one.items}
     own = one.text_items[:, None] == one.items[None, :]
     right = np.logical_or.reduce([own, *(relevance or {}).values()])
@@ -89,7 +87,7 @@ def report_matrices(
             for n, s in systems.items()
         }
         tables += [_table(judged, w, clusters[w], samples, seed, note=f", by {source} relevance") for w in WAYS]
-    fused, measure, queries = _fused(aligned, one, seed)
+    fused, measure, asked = _fused(aligned, one, seed)
     return Report(
         title=title,
         about=f"{len(one.texts):,} texts and {len(one.items):,} items. Items with equal scores have no order: {ties} "
@@ -97,7 +95,9 @@ def report_matrices(
         systems=tuple(systems),
         tables=tuple(tables),
         curves=tuple(_curve(systems, way, clusters[way], ks, samples, seed) for way in WAYS),
-        ensemble=ensemble(fused, measure, "t2v R@1", queries=queries, samples=samples) if len(systems) > 1 else None,
+        ensemble=ensemble(fused, measure, "t2v R@1", queries=len(asked), clusters=asked, samples=samples)
+        if len(systems) > 1
+        else None,
         differences=tuple(shown.differences(systems, a, b) for a, b in _pairs(systems)),
         hardest=shown.hardest(systems),
         warnings=tuple(warnings),
@@ -153,8 +153,8 @@ def _curve(
     return Curve(WAYS[way], "K", "R@K, %", tuple(float(k) for k in ks), lines, logarithmic=True)
 
 
-def _fused(aligned: Mapping[str, ScoreMatrix], one: ScoreMatrix, seed: int) -> tuple[dict[str, Any], Any, int]:
-    """The score rows that the fusions are made of, and their measure."""
+def _fused(aligned: Mapping[str, ScoreMatrix], one: ScoreMatrix, seed: int) -> tuple[dict[str, Any], Any, Array]:
+    """The score rows that the fusions are made of, their measure, and the right item of each row."""
     assert one.text_items is not None
     rows = np.arange(len(one.scores))
     if len(rows) > ENSEMBLE_QUERIES:
@@ -162,7 +162,7 @@ def _fused(aligned: Mapping[str, ScoreMatrix], one: ScoreMatrix, seed: int) -> t
     return (
         {name: np.asarray(m.scores[rows]) for name, m in aligned.items()},
         matrix_measure("t2v R@1", one.text_items[rows], one.items),
-        len(rows),
+        one.text_items[rows],
     )
 
 

@@ -6,12 +6,17 @@ from matchcut.fusion.sweep import SweepPoint
 from matchcut.pages.plots import BLUE, ORANGE, line_style, new_figure, to_svg
 from matchcut.report.content import Curve
 
+LETTER = 0.068  # inches that a letter of a line's name takes
+
 
 def curves(many: Sequence[Curve]) -> str:
     """One panel a curve, side by side, each line with its 95% band; the lines are named below."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    figure, panels = new_figure(4.6 * len(many) if len(many) > 1 else 6.4, 3.4, len(many))
+    width = 4.6 * len(many) if len(many) > 1 else 6.4
+    columns = max(1, min(4, int(width / (0.7 + LETTER * max(map(len, many[0].lines))))))
+    names_height = 0.18 * -(-len(many[0].lines) // columns)
+    figure, panels = new_figure(width, 3.2 + names_height, len(many))
     for axes, curve in zip(panels if len(many) > 1 else [panels], many, strict=True):
         for number, (name, line) in enumerate(curve.lines.items()):
             style = line_style(number)
@@ -29,7 +34,7 @@ def curves(many: Sequence[Curve]) -> str:
         axes.set_ylabel(curve.y_label)
     first = panels[0] if len(many) > 1 else panels
     handles, names = first.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), fontsize=8, frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=min(columns, len(names)), fontsize=8, frameon=False)
     return to_svg(figure, f"{', '.join(c.title for c in many)}: {many[0].y_label} against {many[0].x_label}")
 
 

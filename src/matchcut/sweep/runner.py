@@ -15,6 +15,7 @@ import torch
 from torch import multiprocessing
 
 from matchcut.collection import Collection
+from matchcut.errors import MatchcutError
 from matchcut.files import write_text
 from matchcut.sweep.finished import is_finished
 from matchcut.sweep.grid import Cell, Grid
@@ -71,12 +72,20 @@ def sweep(
         One result a cell, in the order of the grid.
 
     Raises:
-        MatchcutError: if a pattern fits no cell, or the sweep is running in another process.
+        MatchcutError: if a pattern fits no cell, there is no part to keep scores of, or the sweep is running in
+            another process.
         ValueError: if jobs is below 1.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     cells = grid.only(only)
+    for part in keep_scores:  # before it would make a failure of every trained model
+        for scheme in {cell.recipe.data.scheme for cell in cells}:
+            if not collection.items(split=part, scheme=scheme):
+                there = ", ".join(collection.splits().get(scheme, ())) or "none"
+                raise MatchcutError(
+                    f"{collection.root}: no part {part!r} in split {scheme!r} to keep scores of; there is {there}"
+                )
     folder = sweep_folder(collection, grid.name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = WorkerSettings(root=collection.root, device=device, again=again, keep_scores=tuple(keep_scores))
