@@ -210,6 +210,7 @@ def markdown(runs: list[Run], done: Mapping[str, dict[str, Any]]) -> str:
     best = {m: max(mean(r["test"][m] for r in records) for records in rows.values()) for m in MEASURES}
     sizes = {row: records[0].get("parameters", 0) for row, records in rows.items()}
     several = all(sizes.values()) and len(set(sizes.values())) > 1  # networks are compared, not objectives
+    seeds = max(map(len, rows.values()))
     columns = [*MEASURES, "val rsum", "parameters" if several else "left out", "s"]
     lines = [f"| {'network' if several else 'objective'} | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for row, records in rows.items():
@@ -221,15 +222,15 @@ def markdown(runs: list[Run], done: Mapping[str, dict[str, Any]]) -> str:
         val = mean(record["val"] for record in records)
         left_out = 100 * max(0.0, mean(record["left_out"] for record in records))  # some treatments add negatives
         about = f"{sizes[row] / 1e6:.1f} M" if several else f"{left_out:.1f}%"
-        seconds = mean(record["seconds"] for record in records)
-        lines.append(f"| {row} | {' | '.join(cells)} | {val:.1f} | {about} | {seconds:.0f} |")
-    seeds = len(next(iter(rows.values())))
+        seconds = min(record["seconds"] for record in records)
+        label = row if len(records) == seeds else f"{row} ({len(records)} seed{'s' * (len(records) > 1)})"
+        lines.append(f"| {label} | {' | '.join(cells)} | {val:.1f} | {about} | {seconds:.0f} |")
     lines.append("")
     many = f"{seeds} seeds, mean ± standard deviation," if seeds > 1 else "1 seed,"
     lines.append(
         f"{many} on the test part; the best mean of a column in bold, whether or "
-        "not it stands out of the noise. s: seconds from cached features to a trained model, one thread, on "
-        "a machine that did other work too."
+        "not it stands out of the noise. s: seconds from cached features to a trained model, one thread, the least of "
+        "the seeds, on a machine that did other work too."
     )
     return "\n".join(lines)
 
