@@ -15,6 +15,18 @@ def test_run_files_against_judgments(tmp_path, capsys):
     assert len(json.loads(out.read_text())) == 1
 
 
+def test_a_submission_is_measured_as_its_run(tmp_path, capsys):
+    run, xml, qrels, form = (tmp_path / name for name in ("a.run", "a.xml", "qrels", "about.toml"))
+    run.write_text(RUN)
+    qrels.write_text(QRELS)
+    form.write_text('team = "TEAM"')
+    assert main(["fuse", str(run), "--out", str(xml), "--submission", str(form)]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "--run", str(run), str(xml), "--qrels", str(qrels), "--json"]) == 0
+    one, other = json.loads(capsys.readouterr().out)
+    assert one | {"name": "a.xml"} == other
+
+
 def test_two_runs_are_compared(tmp_path, capsys):
     qrels, runs = tmp_path / "qrels", [tmp_path / "one.run", tmp_path / "a_run_with_a_rather_long_name_v1.run"]
     qrels.write_text(QRELS)

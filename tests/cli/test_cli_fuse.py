@@ -10,6 +10,7 @@ from matchcut.collection import Collection, Frame, Item, Shot
 from matchcut.evaluation import read_run
 from matchcut.evaluation.matrices import read_scores, write_scores
 from matchcut.evaluation.score_files import read_score_file
+from matchcut.evaluation.submission import read_single
 from matchcut.features import FeatureWriter, Manifest
 from matchcut.fusion import fuse
 from matchcut.training import Recipe, train
@@ -21,6 +22,8 @@ def files(tmp_path):
     (tmp_path / "b.run").write_text("1 0 z 1 3 b\n1 0 x 2 2 b\n1 0 w 3 1 b\n")
     (tmp_path / "qrels").write_text("1 0 x 1 1\n1 0 z 1 0\n")
     (tmp_path / "scores").write_text("1 z 0.9 x 0.8\n2 z\n")
+    (tmp_path / "about.toml").write_text('team = "TEAM"\ntopics = "topics"\n')
+    (tmp_path / "topics").write_text("662 a drone flying\n")
     ids = [f"i{n}" for n in range(6)]
     rng = np.random.default_rng(0)
     for name, noise in (("a", 0.2), ("b", 0.4), ("val-a", 0.2), ("val-b", 0.9)):
@@ -102,6 +105,12 @@ def test_fuse_scores_and_sweeps(files, capsys):
         (["a.npz", "short.npz", "--out", "o"], "short.npz: scores (6, 5), a.npz has (6, 6)"),
         (["a.npz", "--out", "o", "--measure", "R@1", "--contributions"], "no measure 'R@1'"),
         (["a.run", "b.run", "--out", "o", "--depth", "0"], "depth must be at least 1, got 0"),
+        (["a.run", "--out", "o.xml"], "give --submission about.toml"),
+        (["a.run", "--submission", "about.toml"], "--submission writes the XML file that --out names"),
+        (["a.run", "--out", "o", "--to", "run", "--submission", "about.toml"], "and no --to"),
+        (["a.run", "--out", "o", "--submission", "absent.toml"], "absent.toml: cannot be read"),
+        (["a.run", "--out", "o", "--submission", "about.toml"], "o: not written: topic 1662: no result; topic 1:"),
+        (["a.npz", "--out", "o", "--submission", "about.toml"], "topic i0#0: not a number"),
         (["a.run", "a.run", "--out", "o"], "a.run: named twice"),
         (["a.npz", "nan.npz", "--out", "o"], "nan.npz: scores[0, 2] is NaN"),
     ],
@@ -175,6 +184,26 @@ def test_runs_score_files_and_matrices_go_together(files, capsys, monkeypatch):
     assert main(["fuse", "a.npz", "b.npz", "--qrels", "qrels2", "--out", "o"]) == 0
     assert "xinfAP" in capsys.readouterr().out
     assert len(read_run("o")) == 6
+
+
+def test_a_submission_is_written_checked_and_read_again(files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    for name in ("a", "b"):
+        (files / f"{name}.run").write_text((files / f"{name}.run").read_text().replace("1 0", "1662 0"))
+    (files / "qrels").write_text("1662 0 x 1 1\n1662 0 z 1 0\n")
+    (files / "dropped").write_text("z\n")
+    with open("about.toml", "a") as form:
+        form.write('dropped = "dropped"\n')
+    asked = ["--submission", "about.toml", "--depth", "2", "--qrels", "qrels"]
+    assert main(["fuse", "a.run", "b.run", "--out", "both.xml", *asked]) == 0
+    assert "F_M_C_D_TEAM.21_1, 2 shots of 1 topics, without 1 dropped shots" in capsys.readouterr().out
+    assert main(["fuse", "a.run", "--out", "one.xml", *asked]) == 0
+    assert list(read_single("both.xml")["1662"]) == ["x", "y"]
+    assert main(["fuse", "both.xml", "b.run", "--out", "again.run"]) == 0
+    assert list(read_run("again.run")["1662"]) == ["x", "z", "w", "y"]
+    write_scores("m.npz", np.array([[0.1, 0.9, 0.5]]), texts=["662"], items=["x", "y", "z"])
+    assert main(["fuse", "m.npz", "--out", "m.xml", "--submission", "about.toml"]) == 0
+    assert list(read_single("m.xml")["1662"]) == ["y", "x"]
 
 
 def test_models_of_a_collection_are_fused(trained, tmp_path, capsys):

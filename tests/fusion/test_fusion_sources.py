@@ -1,10 +1,14 @@
+import os
+from threading import Thread
+
 import numpy as np
 import pytest
 
 from matchcut.errors import MatchcutError
 from matchcut.evaluation import Run
 from matchcut.evaluation.matrices import ScoreMatrix, read_scores, write_scores
-from matchcut.fusion.sources import as_run, of_one_kind, read_ranking, write_ranking
+from matchcut.evaluation.submission import Submission, write_submission
+from matchcut.fusion.sources import as_run, of_one_kind, read_as_run, read_ranking, write_ranking
 
 MATRIX = ScoreMatrix.of([[0.5, 0.5, 0.1], [0.1, 0.2, 0.3]], texts=["1", "2"], items=["x", "y", "z"])
 
@@ -19,6 +23,32 @@ def test_the_kind_is_seen_in_the_file(tmp_path):
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(MatchcutError, match="no line at all"):
         read_ranking(tmp_path / "empty")
+
+
+def test_a_submission_is_seen_in_the_file_too(tmp_path):
+    write_submission(tmp_path / "s.xml", Submission(Run.of({"1661": ["a", "b"]}), team="TEAM"))
+    text = (tmp_path / "s.xml").read_text()
+    (tmp_path / "mark").write_text("\ufeff\n" + text.partition("\n")[2], encoding="utf-8")
+    (tmp_path / "latin").write_bytes(text.replace("UTF-8", "latin-1").replace("TEAM", "\xc9").encode("latin-1"))
+    for name in ("s.xml", "mark", "latin"):
+        assert list(read_ranking(tmp_path / name)["1661"]) == ["a", "b"]
+
+
+def test_any_kind_is_read_as_a_run(tmp_path):
+    (tmp_path / "run").write_text("1 0 x 1 0.9 me\n")
+    write_ranking(tmp_path / "m.npz", MATRIX)
+    assert list(read_as_run(tmp_path / "run")["1"]) == ["x"]
+    assert list(read_as_run(tmp_path / "m.npz")["2"]) == ["z", "y", "x"]
+    with pytest.raises(MatchcutError, match=r"absent\.xml: cannot be read"):
+        read_as_run(tmp_path / "absent.xml")
+
+
+def test_a_run_is_read_from_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = Thread(target=(tmp_path / "pipe").write_text, args=("1 0 x 1 0.9 me\n",), daemon=True)
+    writer.start()
+    assert list(read_as_run(tmp_path / "pipe")["1"]) == ["x"]
+    writer.join()
 
 
 def test_a_matrix_becomes_a_run_by_the_rules_of_runs():

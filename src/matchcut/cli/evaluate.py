@@ -27,8 +27,9 @@ def evaluate(
     Items with equal scores have no order: every value is the mean over all orders (--ties expected). Where a collection
     holds complete relevance judgments, as the built-in world does, the models are measured against them too.
 
-    TREC run files (--run, --qrels): xinfAP, infNDCG and inferred precision; a topic that a run lacks counts as 0. Two
-    runs are also compared with each other; for more, see `matchcut report`.
+    Run files (--run, --qrels): xinfAP, infNDCG and inferred precision; a topic that a run lacks counts as 0. They are
+    TREC runs, submissions (XML), score files, or score matrices with ids. Two runs are also compared with each other;
+    for more, see `matchcut report`.
 
     Args:
         collection: Folder of the collection.
@@ -53,11 +54,12 @@ def evaluate(
     results: list[Any]
     tables: list[Table]
     if run and qrels is not None and collection is None and not model:
-        from matchcut.evaluation import read_qrels, read_run
+        from matchcut.evaluation import read_qrels
         from matchcut.evaluation.runs import compare_runs, evaluate_run
         from matchcut.evaluation.tables import comparison_table, runs_table
+        from matchcut.fusion.sources import read_as_run
 
-        runs = {name: read_run(path) for name, path in by_name(joined(run)).items()}
+        runs = {name: read_as_run(path) for name, path in by_name(joined(run)).items()}
         judged, results = read_qrels(qrels), []
         for name, one in runs.items():
             try:

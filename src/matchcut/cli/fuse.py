@@ -35,6 +35,7 @@ def fuse(
     depth: int = 1000,
     out: Path | None = None,
     to: Literal["run", "scores", "npz", "npy"] | None = None,
+    submission: Path | None = None,
     qrels: Path | None = None,
     measure: str = "t2v R@1",
     contributions: bool = False,
@@ -43,10 +44,10 @@ def fuse(
 ) -> None:
     """Combine many models' rankings into one.
 
-    It fuses TREC runs, score files (topic shot score shot score ...), score matrices (.npy, or .npz with scores, texts,
-    items and text_items), and models of a collection (its folder, and --model). If all are matrices they are fused as
-    such, otherwise everything is turned into runs. With judgments (--qrels, or text_items of matrices and models) it
-    prints what each input and the fused ranking are worth.
+    It fuses TREC runs, TRECVID submissions (XML), score files (topic shot score shot score ...), score matrices (.npy,
+    or .npz with scores, texts, items and text_items), and models of a collection (its folder, and --model). If all are
+    matrices they are fused as such, otherwise everything is turned into runs. With judgments (--qrels, or text_items of
+    matrices and models) it prints what each input and the fused ranking are worth.
 
     Args:
         sources: Files, and with --model the folder of the collection.
@@ -63,8 +64,11 @@ def fuse(
         val_qrels: Judgments for validation runs.
         val_split: Part that validates models.
         depth: At most so many shots a topic.
-        out: Where the fused ranking goes: .npz or .npy for a matrix, otherwise a TREC run.
+        out: Where the fused ranking goes: .npz or .npy for a matrix, otherwise a TREC run, or with
+            --submission an XML file.
         to: Kind of file to write, whatever its name.
+        submission: Write a TRECVID AVS submission (XML); this TOML file says team, priority, ... and what to check
+            against. One run is enough.
         qrels: Judgments for the runs; matrices are then judged as runs too.
         measure: Of matrices: t2v R@K or v2t R@K.
         contributions: Print what each input contributes: alone, and what is lost without it.
@@ -73,6 +77,10 @@ def fuse(
     """
     if plot is not None and not sweep_q:
         raise MatchcutError("--plot draws the curve of --sweep-q; give --sweep-q too")
+    if submission is not None and (out is None or to is not None):
+        raise MatchcutError("--submission writes the XML file that --out names; give --out FILE, and no --to")
+    if depth < 1:
+        raise MatchcutError(f"--depth must be at least 1, got {depth}")
     files = [path for path in sources if not path.is_dir()]
     folders = [path for path in sources if path.is_dir()]
     models = joined(model)
@@ -87,11 +95,13 @@ def fuse(
 
     from matchcut.cli.fuse_inputs import Inputs, read_validation, select_members, shared_queries
     from matchcut.collection import Collection
+    from matchcut.evaluation.submission_form import SubmissionForm
     from matchcut.fusion import learn_weights
     from matchcut.fusion.combine import fuse as combine
-    from matchcut.fusion.sources import write_ranking
+    from matchcut.fusion.sources import as_run, write_ranking
 
     console = Console()
+    form = None if submission is None else SubmissionForm.read(submission)
     collection = Collection.open(folders[0]) if folders else None
     given = Inputs.read(files, collection, models, split=split, qrels=qrels)
     if out is None and not given.judged:
@@ -120,12 +130,18 @@ def fuse(
                 given, settings["weights"], told = select_members(given, validation, select, chosen, settings, measure)
                 console.print(told, highlight=False, markup=False, soft_wrap=True)
         tag = f"hybrid{top}" if chosen == "hybrid" else chosen
-        fused = given.like(combine(given.rankings, chosen, depth=depth, tag=tag, **settings))
+        reach = depth if form is None else form.reach(depth)
+        fused = given.like(combine(given.rankings, chosen, depth=reach, tag=tag, **settings))
         turned = given.matrix is not None and given.judged  # item to text, the lists are those of the items
         backward = combine([m.T for m in given.rankings], chosen, **settings).T if turned else None
-        if out is not None:
+        if form is not None and out is not None:
+            run = fused if given.matrix is None else as_run(fused, "the fused matrix", depth=reach, tag=tag)
+            handed_in, written = form.write(out, run, depth)
+            fused = handed_in if given.matrix is None else fused  # the numbers are those of the file
+        elif out is not None:
             written = write_ranking(out, fused, kind=to, depth=depth, tag=tag)
-            console.print(f"{out}: {written}", highlight=False, markup=False)
+        if out is not None:
+            console.print(f"{out}: {written}", highlight=False, markup=False, soft_wrap=True)
         if given.judged:
             console.print(_table(given, fused, backward, tag))
         if contributions:

@@ -5,6 +5,7 @@ novelty, pid, priority, desc) > videoAdhocSearchTopicResult (tNum, elapsedTime) 
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf, isnan
@@ -30,11 +31,10 @@ CHOICES = {
 }
 
 
-@dataclass(frozen=True)
-class Submission:
-    """One run and what the XML says about it. elapsed: {topic: seconds}."""
+@dataclass(frozen=True, kw_only=True)
+class RunAttributes:
+    """What the XML says about a run; `CHOICES` has the letters. task, novelty: only written from 2019 on."""
 
-    run: Run
     team: str
     priority: int = 1
     description: str = ""
@@ -43,13 +43,12 @@ class Submission:
     task: str = "M"
     novelty: str = "C"
     year: int = 2021
-    elapsed: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The usual run name, class_task_novelty_training_team.year_priority.
 
-        >>> Submission(Run({}), team="TEAM").name
+        >>> RunAttributes(team="TEAM").name
         'F_M_C_D_TEAM.21_1'
         """
         year = self.year % 100
@@ -57,15 +56,23 @@ class Submission:
 
     def attributes(self) -> dict[str, str]:
         """The attributes of the run element."""
+        later = {"task": self.task, "novelty": self.novelty} if self.year >= 2019 else {}
         return {
             "trType": self.training,
             "class": self.processing,
-            "task": self.task,
-            "novelty": self.novelty,
+            **later,
             "pid": self.team,
             "priority": str(self.priority),
             "desc": self.description,
         }
+
+
+@dataclass(frozen=True)
+class Submission(RunAttributes):
+    """One run and what the XML says about it. elapsed: {topic: seconds}."""
+
+    run: Run
+    elapsed: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
 
 def drops_shots(year: int) -> bool:
@@ -78,8 +85,8 @@ def drops_shots(year: int) -> bool:
     return year >= 2020
 
 
-def read_dropped(path: Path | str) -> frozenset[str]:
-    """Read a list of dropped shots, one id a line."""
+def read_shots(path: Path | str) -> frozenset[str]:
+    """Read a list of shots, one id a line: those of a collection, or the dropped ones."""
     return frozenset(fields[0] for _, fields in read_lines(path))
 
 
@@ -128,17 +135,21 @@ def problems(
     if not submission.run:
         found.append("no topic at all")
     found += [f"topic {t}: not a number" for t in submission.run if not (t.isascii() and t.isdigit())]
+    short = {t: topic_number(t) for t in submission.run}
+    found += [f"topics {n} and {t} are one topic" for t, n in short.items() if n != t and n in short]
     found += [
         f"topic {t}: elapsedTime must be seconds, got {seconds}"
         for t, seconds in submission.elapsed.items()
         if not 0 <= seconds < inf
     ]
+    found += [f"topic {t}: elapsedTime, but no result" for t in submission.elapsed if t not in submission.run]
     if submission.year < 2016:
         found.append(f"year must have four digits and be 2016 or later, got {submission.year}")
     if submission.priority < 1:
         found.append(f"priority must be 1 or more, got {submission.priority}")
     if topics is not None:
-        missing, extra = sorted(set(topics) - set(submission.run)), sorted(set(submission.run) - set(topics))
+        wanted, there = {topic_id(t) for t in topics}, {topic_id(t) for t in submission.run}
+        missing, extra = sorted(wanted - there), sorted(there - wanted)
         found += [f"topic {t}: no result" for t in missing] + [f"topic {t}: not a topic of this year" for t in extra]
     for topic, ranking in submission.run.items():
         if not 1 <= len(ranking) <= MOST_SHOTS:
@@ -203,6 +214,30 @@ def read_submission(path: Path | str, *, year: int = 2021) -> list[Submission]:
     return found
 
 
+def is_xml(path: Path | str) -> bool:
+    """Whether a file can be read and starts as XML does."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(100).removeprefix(BOM_UTF8).lstrip().startswith(b"<")
+    except OSError:
+        return False
+
+
+def read_single(path: Path | str) -> Run:
+    """Read the run of an XML file that holds one.
+
+    Raises:
+        MatchcutError: as `read_submission`, and naming the runs if there are several.
+    """
+    found = read_submission(path)
+    if len(found) > 1:
+        names = ", ".join(f"{s.team} priority {s.priority}" for s in found)
+        raise MatchcutError(
+            f"{path}: {len(found)} runs ({names}); leave the <videoAdhocSearchRunResult> of one of them in the file"
+        )
+    return found[0].run
+
+
 def _read_run(path: Path | str, element: ElementTree.Element, year: int) -> Submission:
     rankings: dict[str, Ranking] = {}
     elapsed: dict[str, float] = {}
@@ -221,6 +256,8 @@ def _read_run(path: Path | str, element: ElementTree.Element, year: int) -> Subm
             raise MatchcutError(f"{path}: topic {topic}: {len(shots) - len(set(shots))} shots are listed twice")
         rankings[topic] = Ranking.of({shot: 9999.0 - k for k, shot in enumerate(shots)})
         elapsed[topic] = _number(path, result, "elapsedTime")
+    if not rankings:
+        raise MatchcutError(f"{path}: a <{element.tag}> without a <videoAdhocSearchTopicResult>")
     team, priority = _attribute(path, element, "pid"), _attribute(path, element, "priority")
     if not (priority.isascii() and priority.isdigit()):
         raise MatchcutError(f"{path}: <{element.tag}> has priority={priority!r}, which is not a whole number")

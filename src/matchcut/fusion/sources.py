@@ -10,6 +10,7 @@ import numpy as np
 from matchcut.errors import MatchcutError
 from matchcut.evaluation.matrices import ScoreMatrix, align, read_scores, write_scores
 from matchcut.evaluation.score_files import read_score_file, write_score_file
+from matchcut.evaluation.submission import is_xml, read_single
 from matchcut.evaluation.trec import Ranking, Run, read_lines, read_number, read_run, write_run
 from matchcut.files import atomic
 
@@ -17,7 +18,9 @@ Kind = Literal["run", "scores", "npz", "npy"]
 
 
 def read_ranking(path: Path | str) -> Run | ScoreMatrix:
-    """Read a score matrix (`.npz`, `.npy`), a score file, or a TREC run; the first line tells the last two apart.
+    """Read a score matrix (`.npz`, `.npy`), a submission (XML) of one run, a score file, or a TREC run.
+
+    The first line tells the last three apart.
 
     Raises:
         MatchcutError: naming file and line, if it is none of them or damaged.
@@ -30,6 +33,10 @@ def read_ranking(path: Path | str) -> Run | ScoreMatrix:
     """
     if Path(path).suffix in (".npz", ".npy"):
         return read_scores(path)
+    if not Path(path).is_file():  # a pipe has no first line to look at before
+        return read_run(path)
+    if is_xml(path):
+        return read_single(path)
     _, first = next(read_lines(path), (0, []))
     # A line of a run has six columns; one of a score file has a topic and pairs, so never six.
     return (
@@ -37,6 +44,12 @@ def read_ranking(path: Path | str) -> Run | ScoreMatrix:
         if len(first) != 6 and len(first) > 2 and not isnan(read_number(first[2]))
         else read_run(path)
     )
+
+
+def read_as_run(path: Path | str) -> Run:
+    """Read a file of any of the kinds of `read_ranking` as a run."""
+    found = read_ranking(path)
+    return found if isinstance(found, Run) else as_run(found, str(path))
 
 
 def of_one_kind(rankings: Mapping[str, Run | ScoreMatrix]) -> dict[str, Run] | dict[str, ScoreMatrix]:
@@ -76,8 +89,10 @@ def kind_of(path: Path, given: Kind | None, fused: Run | ScoreMatrix) -> Kind:
     """What to write into a file: as given, or by its name; a run for any other name.
 
     Raises:
-        MatchcutError: if a run is to become a matrix.
+        MatchcutError: if a run is to become a matrix, or a ranking a submission.
     """
+    if given is None and path.suffix == ".xml":
+        raise MatchcutError(f"{path}: a submission also says who made the run and how; give --submission about.toml")
     kind: Kind = given or (path.suffix[1:] if path.suffix in (".npz", ".npy") else "run")  # type: ignore[assignment]
     if isinstance(fused, Run) and kind in ("npz", "npy"):
         raise MatchcutError(f"{path}: runs fuse into a run, which is no matrix; name a file that ends otherwise")
