@@ -25,6 +25,9 @@ def test_a_submission_is_measured_as_its_run(tmp_path, capsys):
     assert main(["evaluate", "--run", str(run), str(xml), "--qrels", str(qrels), "--json"]) == 0
     one, other = json.loads(capsys.readouterr().out)
     assert one | {"name": "a.xml"} == other
+    page = tmp_path / "page.html"
+    assert main(["report", "--run", str(run), str(xml), "--qrels", str(qrels), "--out", str(page)]) == 0
+    assert "a.xml" in page.read_text()
 
 
 def test_two_runs_are_compared(tmp_path, capsys):

@@ -34,7 +34,7 @@ def report(
         collection: Folder of the collection. With --run or --scores alone it only gives pictures and texts.
         model: Names of models in it.
         scores: Score matrices (.npz with scores, texts, items and text_items) of the same captions and items.
-        run: Run files, one line a shot: topic 0 shot rank score tag.
+        run: TREC runs, submissions (XML), score files, or score matrices with ids.
         qrels: Judgments for the runs.
         topics: Texts of the topics, lines of number and text.
         split: Part to measure on, by default the test part of the first model's recipe.
@@ -64,13 +64,15 @@ def report(
     from matchcut.collection import Collection
     from matchcut.evaluation.matrices import read_scores
     from matchcut.evaluation.topics import read_topics
+    from matchcut.fusion.sources import read_as_run
     from matchcut.report import report_models, report_runs, write_report
 
     opened = Collection.open(collection) if collection is not None else None
     with Console(stderr=True).status("report") as status:
         if runs and qrels is not None:
             words = read_topics(topics) if topics is not None else None
-            found = report_runs(by_name(runs), qrels, topics=words)
+            read = {name: read_as_run(path) for name, path in by_name(runs).items()}
+            found = report_runs(read, qrels, topics=words)
         else:
             others = {name: read_scores(path) for name, path in by_name(matrices).items()}
             found = report_models(
