@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old one or the new one, never half of one."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,10 +30,42 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise MatchcutError(f"{path}: cannot be written: {error.strerror or error}; nothing was changed") from error
+        reason = error.strerror or f"{error} (is the disk full?)"  # NumPy only counts
+        raise MatchcutError(f"{path}: cannot be written: {reason}; nothing was changed") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def locked(path: Path, *, busy: str | None = None) -> Iterator[None]:
+    """Hold `path`, made with its folder if need be, against other processes; the system lets go when a process ends.
+
+    Args:
+        busy: what to say if another process holds it; wait for that one if not given.
+
+    >>> import tempfile
+    >>> lock = Path(tempfile.mkdtemp()) / ".lock"
+    >>> with locked(lock), locked(lock, busy="another program is at work"):
+    ...     pass
+    Traceback (most recent call last):
+    ...
+    matchcut.errors.MatchcutError: another program is at work
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise MatchcutError(f"{path.parent}: cannot be written: {error.strerror}; nothing was changed") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+    except BlockingIOError as error:
+        os.close(lock)
+        raise MatchcutError(busy or "") from error
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -57,7 +57,8 @@ def test_failures_are_listed_and_the_exit_code_is_2(videos, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--every", "0"], "--every 0.0: must be above 0 seconds, or avs"),
+        (["--every", "0"], "--every 0.0: must be 0.001 seconds or more, or avs"),
+        (["--every", "inf"], "--every inf: must be 0.001 seconds or more, or avs"),
         (["--frames", "0"], "--frames 0: must be 1 or more"),
         (["--at-most", "0"], "--at-most 0: must be 1 or more"),
         (["--captions", "none.csv"], "none.csv: No such file or directory"),
@@ -98,6 +99,10 @@ def test_info_of_all_there_can_be(tmp_path, capsys):
         writer.put_failure("[x].mp4", "the file is [empty]")
     from matchcut.features import FeatureWriter, Manifest
 
+    long = Manifest(
+        name="a-name-that-must-be-typed", encoder="e" * 50, weights="w", preprocessing="", of="frames", shape=(2,)
+    )
+    FeatureWriter(collection.root / "features" / long.name, long).__exit__(None, None, None)
     manifest = Manifest(name="t", encoder="tiny", weights="w", preprocessing="", of="captions", shape=(2, 3))
     with FeatureWriter(collection.root / "features" / "t", manifest) as features:
         features.add("a#0", np.zeros((4, 2, 3)))
@@ -114,7 +119,7 @@ def test_info_of_all_there_can_be(tmp_path, capsys):
     assert found["judgments"] == {"exact": {"pairs": 2, "complete": True}}
     assert found["models"] == ["first"]
     assert [failure["source"] for failure in found["failures"]] == ["[x].mp4"]
-    bad, tiny = found["features"]
+    _, bad, tiny = found["features"]
     assert "not a readable manifest" in bad["error"]
     assert (tiny["encoder"], tiny["shape"], tiny["dtype"], tiny["ids"], tiny["rows"]) == (
         "tiny",
@@ -126,5 +131,13 @@ def test_info_of_all_there_can_be(tmp_path, capsys):
 
     assert main(["info", str(collection.root)]) == 0
     printed = capsys.readouterr().out
-    for part in ("6.0 hours", "1 to 3 each, 2.0 on average", "train 1, test 2", "exact: 2 pairs", "2 x 3", "[x].mp4"):
+    for part in (
+        "6.0 hours",
+        "1 to 3 each, 2.0 on average",
+        "train 1, test 2",
+        "exact: 2 pairs",
+        "2 x 3",
+        "[x].mp4",
+        long.name,
+    ):
         assert part in printed

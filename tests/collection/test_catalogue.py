@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import sqlite3
 from dataclasses import replace
 
@@ -135,6 +136,24 @@ def test_judgments_are_replaced_by_source(filled):
     assert filled.judgments("exact") == [Judgment("b#0", "b", 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("judgments", "message"),
+    [
+        (
+            [Judgment("b#0", "b", 1.0), Judgment("b#0", "b", 0.5)],
+            "'b#0' and item 'b': is there twice; judge a pair once",
+        ),
+        ([Judgment("b#0", "b", float("nan"))], "relevance nan, must be 0 to 1"),
+        ([Judgment("b#0", "b", 2.0)], "relevance 2.0, must be 0 to 1"),
+    ],
+)
+def test_wrong_judgments_change_nothing(filled, judgments, message):
+    before = filled.judgments("people")
+    with pytest.raises(MatchcutError, match=message), filled.writing() as writer:
+        writer.put_judgments("people", judgments, complete=True)
+    assert (filled.judgments("people"), filled.judged()) == (before, {"people": "partial"})
+
+
 def test_unknown_items_are_named(filled):
     for change in (
         lambda writer: writer.put_captions("z", ["x"]),
@@ -169,7 +188,7 @@ def test_create_opens_what_is_there(filled):
 def test_a_folder_of_any_name(tmp_path):
     root = tmp_path / "what? 50% #1 & ü"
     Collection.create(root)
-    assert sorted(path.name for path in root.iterdir()) == ["catalogue.db"]
+    assert sorted(path.name for path in root.iterdir()) == [".lock", "catalogue.db"]
     assert Collection.open(root).items() == []
 
 
@@ -177,7 +196,7 @@ def test_no_collection(tmp_path):
     with pytest.raises(MatchcutError, match="no collection here; make one with `matchcut add` or `matchcut import`"):
         Collection.open(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(MatchcutError, match=r"file/catalogue.db: cannot be written"):
+    with pytest.raises(MatchcutError, match=r"file: cannot be written"):
         Collection.create(tmp_path / "file")
 
 
@@ -196,6 +215,36 @@ def test_a_damaged_catalogue(filled, content):
     path.write_bytes(content)
     with pytest.raises(MatchcutError, match=r"catalogue.db: not a readable catalogue: "):
         Collection.open(filled.root)
+
+
+def test_damage_that_shows_while_reading(filled):
+    with filled.reading() as connection:
+        root_page = connection.exec_driver_sql(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'captions'"
+        ).scalar_one()
+        size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    with open(filled.root / "catalogue.db", "rb+") as file:
+        file.seek((root_page - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(MatchcutError, match=r"catalogue.db: cannot be read: database disk image is malformed"):
+        Collection.open(filled.root).captions()
+
+
+def _create(root, barrier):
+    barrier.wait()
+    with Collection.create(root).writing() as writer:
+        writer.put_item(Item(str(os.getpid()), "video", "a.mp4"), [])
+
+
+def test_two_that_make_it_at_once_make_one(tmp_path):
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(4)
+    processes = [context.Process(target=_create, args=(tmp_path / "c", barrier)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(Collection.open(tmp_path / "c").items()) == 4
 
 
 def test_two_writers_wait_for_each_other(filled):

@@ -225,10 +225,35 @@ def test_bad_files(tmp_path, name, file, content, message):
     assert collection.counts()["items"] == 0
 
 
+VATEX = "descs_ret_test.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "message"),
+    [
+        (
+            "avs",
+            {"atrain.caption.txt": "v#0 one\n", "more.caption.txt": "v#0 two\n"},
+            "AVS captions: v is there twice; an item must come once, with all its captions",
+        ),
+        ("vatex", {VATEX: '[{"video_id": "a", "desc": "a dog"}]'}, "'a dog' is no list of captions"),
+        ("vatex", {VATEX: '[{"video_id": "a", "desc": ["\\ud800"]}]'}, "VATEX: 'a': half a character"),
+    ],
+)
+def test_captions_are_neither_lost_nor_torn(tmp_path, name, files, message):
+    for file, content in files.items():
+        (tmp_path / file).write_text(content)
+    collection = Collection.create(tmp_path / "c")
+    with pytest.raises(MatchcutError, match=message):
+        load(name, tmp_path, collection)
+    assert collection.counts()["items"] == 0
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_empty_folder_says_what_is_missing(tmp_path, capsys, name):
     (tmp_path / "empty").mkdir()
     assert main(["import", name, str(tmp_path / "empty"), "--collection", str(tmp_path / "c")]) == 2
+    assert not (tmp_path / "c").exists()
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"{tmp_path / 'empty'}: " in error

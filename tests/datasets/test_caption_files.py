@@ -41,6 +41,7 @@ def test_three_forms_of_one_table(tmp_path, name, encoding):
         ("c.csv", 'file,caption\na.mp4,"a cat\n', "c.csv, line 2: not readable as a table: unexpected end of data"),
         ("c.csv", "file,caption,split\na.mp4,a cat,training\n", "line 2: split 'training' is none of train, val, test"),
         ("c.jsonl", '{"file": "a.mp4"}\n', "c.jsonl, line 1: no 'caption'"),
+        ("c.jsonl", '{"file": "a.mp4", "caption": "\\ud800"}\n', "c.jsonl, line 1: 'caption' holds half a character"),
         ("c.jsonl", '{"file": "a.mp4", "caption": 7}\n', "c.jsonl, line 1: 'caption' must be text, got 7"),
         ("c.jsonl", '\n["a"]\n', "c.jsonl, line 2: must be an object such as"),
         ("c.jsonl", "{file: a}\n", "c.jsonl, line 1: not JSON"),

@@ -117,6 +117,11 @@ def test_an_entry_that_is_no_image_is_left_out_and_recorded(tmp_path):
     assert failure.source.endswith("images_160.zip!a.jpg")
     assert "entry 'a.jpg': not an image" in failure.reason
     assert any("1 images cannot be read" in note for note in report.notes)
+    with zipfile.ZipFile(tmp_path / "images_160.zip", "w") as archive:  # mended
+        archive.writestr("a.jpg", picture())
+        archive.writestr("b.jpg", picture())
+    load("flickr8k", tmp_path, collection)
+    assert ([item.key for item in collection.items()], collection.failures()) == (["b.jpg", "a.jpg"], [])
 
 
 @pytest.mark.parametrize(

@@ -104,5 +104,7 @@ def test_the_command(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "world: 4 items, 20 captions" in out
     assert "split default: 2 train, 1 val, 1 test" in out
+    assert main(["import", "world", "--collection", str(tmp_path / "d"), "--world.train", "100000"]) == 2
+    assert "different meanings asked for" in capsys.readouterr().err
     assert main(["import", "world", str(tmp_path)]) == 2
     assert "takes no path" in capsys.readouterr().err

@@ -80,9 +80,11 @@ def test_writer_goes_on_after_the_last_complete_shard(tmp_path):
     first.add("b", some_rows(1, 2))
     os.close(first._lock)  # killed: what was not flushed is gone, the lock goes with the process
     (tmp_path / "f" / "00001.npy").write_bytes(b"half a shard, whose .json was never written")
+    (tmp_path / "f" / ".00002.npy.123.part").write_bytes(b"a quarter")
     with FeatureWriter(tmp_path / "f", MANIFEST) as writer:
         assert dict(writer.done) == {"a": "1"}
         writer.add("b", some_rows(2, 1), stamp="2")
+    assert not list((tmp_path / "f").glob("*.part"))
     features = FeatureSet.open(tmp_path / "f")
     assert features.ids == ["a", "b"]
     np.testing.assert_array_equal(features.array(), np.concatenate([some_rows(0, 2), some_rows(2, 1)]))

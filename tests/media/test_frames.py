@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -82,6 +84,23 @@ def test_image_upright_and_on_white(tmp_path):
     assert read_image(tmp_path / "clear.png").min() == 255
     Image.new("L", (4, 4), 7).save(tmp_path / "grey.webp", lossless=True)
     assert read_image(tmp_path / "grey.webp").shape == (4, 4, 3)
+
+
+def test_sixteen_bits_keep_their_range(tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    assert read_image(tmp_path / "deep.png")[..., 0].ravel().tolist() == list(range(256))
+
+
+def test_a_large_picture_is_read_without_remarks(tmp_path):
+    Image.new("L", (40, 30), 7).save(tmp_path / "large.png")
+    code = (
+        "import sys; from pathlib import Path; from PIL import Image; from matchcut.media.images import read_image\n"
+        "Image.MAX_IMAGE_PIXELS = 1000; print(read_image(Path(sys.argv[1])).shape)"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "large.png")]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("(30, 40, 3)\n", "")
 
 
 def test_zip_members(tmp_path):

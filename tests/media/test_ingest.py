@@ -10,6 +10,7 @@ from PIL import Image
 
 from matchcut.collection import Collection
 from matchcut.errors import MatchcutError
+from matchcut.media import ingest as ingest_module
 from matchcut.media import pool, store
 from matchcut.media.ingest import ingest
 
@@ -31,8 +32,10 @@ def collection(tmp_path):
 
 
 def state(collection):
-    """All that a catalogue holds, and the files beside it."""
-    files = sorted(str(p.relative_to(collection.root)) for p in collection.root.rglob("*") if p.is_file())
+    """All that a catalogue holds, and the files beside it; locks do not count."""
+    files = sorted(
+        str(p.relative_to(collection.root)) for p in collection.root.rglob("*") if p.is_file() and p.name[0] != "."
+    )
     rows = (collection.items(), collection.shots(), collection.captions(), collection.splits())
     return (*rows, [(f.source, f.reason) for f in collection.failures()], files)
 
@@ -115,6 +118,46 @@ def test_broken_files_are_recorded_and_the_others_taken_in(videos, collection):
     report = ingest(collection, [videos], workers=1)
     assert (report.added, report.failed) == (["cut.mp4"], [])
     assert [Path(failure.source).name for failure in collection.failures()] == ["gone.mp4"]  # not looked for this time
+
+
+def test_a_link_that_leads_nowhere_in_place_of_a_file(videos, collection):
+    ingest(collection, [videos], workers=1)
+    (videos / "b.mp4").unlink()
+    (videos / "b.mp4").symlink_to("gone.mp4")
+    [failure] = ingest(collection, [videos], workers=1).failed
+    assert failure.reason == "No such file or directory"
+    assert "b.mp4" in {item.key for item in collection.items()}
+
+
+def test_two_at_once_do_not_take_each_others_keys(videos, collection):
+    code = (
+        "import sys, time; from pathlib import Path; from matchcut.media.ingest import ingest\n"
+        "ingest(Path(sys.argv[1]), [Path(sys.argv[2])], workers=1, "
+        "progress=lambda n, *_: n == 1 and (print(n, flush=True), time.sleep(60)))"
+    )
+    arguments = [sys.executable, "-c", code, str(collection.root), str(videos)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"1\n"
+        with pytest.raises(MatchcutError, match="another `matchcut add` is at work in this collection; wait until"):
+            ingest(collection, [videos], workers=1)
+        other.kill()
+    assert ingest(collection, [videos], workers=1).unchanged == ["a.mp4"]  # the lock went with its process
+
+
+def test_a_decoder_that_raises_half_way_is_a_failure_of_its_file(videos, collection, monkeypatch):
+    real = ingest_module.scan
+
+    def scan(source, rule):
+        if source.key == "b.mp4":
+            raise ValueError("no such\n  pixel format")
+        return real(source, rule)
+
+    monkeypatch.setattr(ingest_module, "scan", scan)
+    report = ingest(collection, [videos], workers=1)
+    assert (report.added, [f.reason for f in report.failed]) == (
+        ["a.mp4", "c.png"],
+        ["cannot be read: no such pixel format"],
+    )
 
 
 def test_killed_and_started_again(videos, collection, tmp_path):

@@ -55,8 +55,10 @@ def test_avs_counts_frames(fps, expected):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"every": 0}, "every must be above 0 seconds, got 0"),
-        ({"every": float("nan")}, "every must be above 0 seconds"),
+        ({"every": 0}, "every must be 0.001 seconds or more, got 0"),
+        ({"every": 1e-9}, "every must be 0.001 seconds or more"),
+        ({"every": float("inf")}, "every must be 0.001 seconds or more"),
+        ({"every": float("nan")}, "every must be 0.001 seconds or more"),
         ({"every": "often"}, "every must be a number of seconds or 'avs', got 'often'"),
         ({"frames": 0}, "frames must be 1 or more, got 0"),
         ({"at_most": 0}, "at_most must be 1 or more, got 0"),

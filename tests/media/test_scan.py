@@ -9,6 +9,7 @@ from matchcut.errors import MatchcutError
 from matchcut.media.images import read_image
 from matchcut.media.sampling import FrameRule
 from matchcut.media.scan import scan
+from matchcut.media.shots import ShotDetector
 from matchcut.media.sources import Source
 
 RED, GREEN, BLUE = (200, 20, 20), (20, 200, 20), (20, 20, 200)
@@ -43,6 +44,13 @@ def test_one_shot_a_file(make_video):
 def test_a_last_shot_that_is_too_short_belongs_to_the_one_before(make_video):
     result = scan(source(make_video("cuts.mp4", [RED] * 12 + [GREEN] * 4)), FrameRule())
     assert [(shot.start, shot.end) for shot in result.shots] == [(0.0, 1.6)]
+
+
+def test_a_picture_that_changes_its_size():
+    detector = ShotDetector(fps=10.0)
+    for number in range(30):
+        detector.add(np.full((48, 64, 3) if number < 15 else (96, 80, 3), 40 if number < 15 else 200, np.uint8))
+    assert detector.starts() == [0, 15]
 
 
 def test_one_frame(make_video):

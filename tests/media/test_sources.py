@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -25,6 +26,35 @@ def test_files_go_by_name_and_each_is_taken_once(tmp_path):
     touch(tmp_path, "v/b.mp4", "v/a.mp4")
     (tmp_path / "link.mp4").symlink_to(tmp_path / "v/a.mp4")
     assert keys([tmp_path / "v/b.mp4", tmp_path / "v", tmp_path / "link.mp4"]) == ["b.mp4", "a.mp4"]
+
+
+def test_links_are_followed_and_a_file_itself_comes_before_a_link_to_it(tmp_path):
+    touch(tmp_path, "v/b.mp4", "w/c.mp4", "w/sub/d.mp4")
+    (tmp_path / "v/a.mp4").symlink_to("b.mp4")
+    (tmp_path / "v/folder").symlink_to(tmp_path / "w")
+    (tmp_path / "w/back").symlink_to(tmp_path / "v")
+    (tmp_path / "v/up").symlink_to(tmp_path)
+    assert keys([tmp_path / "v"]) == ["b.mp4", "folder/c.mp4", "folder/sub/d.mp4"]
+    (tmp_path / "also v").symlink_to(tmp_path / "v")
+    assert keys([tmp_path / "also v"]) == ["b.mp4", "folder/c.mp4", "folder/sub/d.mp4"]
+    assert keys([tmp_path / "w/sub/d.mp4", tmp_path / "w"]) == ["d.mp4", "c.mp4", "back/b.mp4"]
+
+
+def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+    touch(tmp_path, "a.mp4", "closed/b.mp4")
+    real = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    sources, failures = find([tmp_path])
+    assert [source.path for source in sources] == [f"{tmp_path}/a.mp4"]
+    assert [(f.source, f.reason) for f in failures] == [
+        (f"{tmp_path}/closed", "the folder cannot be read: Permission denied")
+    ]
 
 
 def test_other_collections_are_passed_over(tmp_path):

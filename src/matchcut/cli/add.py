@@ -38,8 +38,8 @@ def add(
     """
     if not videos:
         raise MatchcutError("no videos given; name files or folders, such as `matchcut add videos/`")
-    if not (every == "avs" or every > 0):
-        raise MatchcutError(f"--every {every}: must be above 0 seconds, or avs")
+    if not (every == "avs" or 0.001 <= every < float("inf")):
+        raise MatchcutError(f"--every {every}: must be 0.001 seconds or more, or avs")
     for name, value in (("--frames", frames), ("--at-most", at_most), ("--workers", workers)):
         if value is not None and value < 1:
             raise MatchcutError(f"{name} {value}: must be 1 or more")

@@ -47,8 +47,17 @@ def import_(
     else:
         path = path or Path()
         check(benchmark, path)  # before an empty collection is made
-        with console.status(f"reading {path}"):
-            report = load(benchmark, path, Collection.create(collection))
+        fresh = not collection.exists()
+        opened = Collection.create(collection)
+        try:
+            with console.status(f"reading {path}"):
+                report = load(benchmark, path, opened)
+        except MatchcutError:
+            if fresh and not opened.counts()["items"]:  # leave no empty collection behind
+                for name in ("catalogue.db", ".lock"):
+                    (collection / name).unlink()
+                collection.rmdir()
+            raise
     console.print(f"[bold]{report.name}[/bold]: {report.items:,} items, {report.captions:,} captions", highlight=False)
     for scheme, parts in report.splits.items():
         console.print(f"  split {scheme}: " + ", ".join(f"{n:,} {part}" for part, n in parts.items()), highlight=False)
@@ -68,8 +77,11 @@ def _world(console: "Console", collection: Path, world: World) -> "Report":
     columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        return fill(
-            Collection.create(collection),
-            world,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        try:
+            return fill(
+                Collection.create(collection),
+                world,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except ValueError as error:
+            raise MatchcutError(f"{error}; see the --world flags") from error

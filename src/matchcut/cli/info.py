@@ -111,9 +111,15 @@ def _features(sets: list[dict[str, Any]]) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title="feature sets", title_justify="left", title_style="bold")
+    table = Table(title="feature sets", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in ("name", "of", "encoder", "row", "type", "ids", "rows", "MB"):
-        table.add_column(column, justify="right" if column in ("ids", "rows", "MB") else "left")
+        # the name is what other commands ask for, so it is never cut
+        table.add_column(
+            column,
+            justify="right" if column in ("ids", "rows", "MB") else "left",
+            no_wrap=column == "name",
+            overflow="fold",
+        )
     for one in sets:
         if "error" in one:
             table.add_row(escape(one["name"]), "", f"[red]{escape(one['error'])}[/red]")

@@ -12,7 +12,7 @@ from matchcut.collection import schema
 from matchcut.collection.records import Caption, Failure, Frame, Item, Judgment, Shot
 from matchcut.collection.writer import Writer, set_meta
 from matchcut.errors import MatchcutError
-from matchcut.files import atomic
+from matchcut.files import atomic, locked
 
 CATALOGUE = "catalogue.db"
 
@@ -42,15 +42,22 @@ class Collection:
         if (root / CATALOGUE).exists():
             return cls.open(root)
         try:
-            with atomic(root / CATALOGUE) as temporary:
-                engine = _engine(temporary)
-                schema.metadata.create_all(engine)
-                with engine.begin() as connection:
-                    set_meta(connection, "schema_version", schema.VERSION)
-                engine.dispose()
+            with locked(root / ".lock"):  # two that begin at once would take the catalogue from under each other
+                if (root / CATALOGUE).exists():
+                    return cls.open(root)
+                cls._make(root / CATALOGUE)
         except DatabaseError as error:
             raise MatchcutError(f"{root}: a collection cannot be made here: {_reason(error)}") from error
         return cls(root, _engine(root / CATALOGUE))
+
+    @staticmethod
+    def _make(path: Path) -> None:
+        with atomic(path) as temporary:
+            engine = _engine(temporary)
+            schema.metadata.create_all(engine)
+            with engine.begin() as connection:
+                set_meta(connection, "schema_version", schema.VERSION)
+            engine.dispose()
 
     @classmethod
     def open(cls, root: Path | str) -> "Collection":
@@ -88,9 +95,14 @@ class Collection:
                 f"{self.root / CATALOGUE}: cannot be written: {_reason(error)}; nothing was changed"
             ) from error
 
-    def reading(self) -> Connection:
-        """A connection for queries of one's own, to be used in a `with` statement."""
-        return self._engine.connect()
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for queries of one's own."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise MatchcutError(f"{self.root / CATALOGUE}: cannot be read: {_reason(error)}") from error
 
     def items(self, *, split: str | None = None, scheme: str = "default") -> list[Item]:
         """All items in the order they came, or those of one part of a split scheme."""
@@ -98,7 +110,7 @@ class Collection:
         if split is not None:
             query = query.join(schema.splits).where(schema.splits.c.scheme == scheme, schema.splits.c.part == split)
         names = list(Item.__dataclass_fields__)
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             return [Item(**{name: row[name] for name in names}) for row in connection.execute(query).mappings()]
 
     def shots(self, *, split: str | None = None, scheme: str = "default", frames: bool = True) -> list[Shot]:
@@ -111,7 +123,7 @@ class Collection:
         if split is not None:
             query = query.join(schema.splits, schema.splits.c.item_id == schema.items.c.id)
             query = query.where(schema.splits.c.scheme == scheme, schema.splits.c.part == split)
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).all()
             found: dict[int, list[Frame]] = {}
             if frames:
@@ -136,7 +148,7 @@ class Collection:
         if split is not None:
             query = query.join(schema.splits, schema.splits.c.item_id == schema.items.c.id)
             query = query.where(schema.splits.c.scheme == scheme, schema.splits.c.part == split)
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             return [Caption(*row) for row in connection.execute(query)]
 
     def splits(self) -> dict[str, dict[str, int]]:
@@ -147,7 +159,7 @@ class Collection:
             .order_by(schema.splits.c.scheme, schema.splits.c.part)
         )
         found: dict[str, dict[str, int]] = {}
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             for scheme, part, count in connection.execute(query):
                 found.setdefault(scheme, {})[part] = count
         return found
@@ -163,7 +175,7 @@ class Collection:
             .where(schema.judgments.c.source == source)
             .order_by(schema.captions.c.id, schema.items.c.id)
         )
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             return [Judgment(f"{key}#{number}", item, rel) for key, number, item, rel in connection.execute(query)]
 
     def judged(self) -> dict[str, str]:
@@ -172,20 +184,20 @@ class Collection:
 
     def failures(self) -> list[Failure]:
         """What could not be taken in, and why."""
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             rows = connection.execute(select(schema.failures).order_by(schema.failures.c.source))
             return [Failure(row.source, row.reason, row.at) for row in rows]
 
     def facts(self, prefix: str = "") -> dict[str, str]:
         """Named facts about the collection (`Writer.put_fact`) whose name starts with `prefix`."""
         query = select(schema.meta).where(schema.meta.c.key.startswith(prefix, autoescape=True))
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             return {row.key: json.loads(row.value) for row in connection.execute(query.order_by(schema.meta.c.key))}
 
     def counts(self) -> dict[str, int]:
         """Number of rows of each kind: items, shots, frames, captions, judgments, failures."""
         tables = [schema.items, schema.shots, schema.frames, schema.captions, schema.judgments, schema.failures]
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             return {t.name: connection.execute(select(func.count()).select_from(t)).scalar_one() for t in tables}
 
 

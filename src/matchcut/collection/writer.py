@@ -94,21 +94,25 @@ class Writer:
             schema.items, schema.captions
         )
         caption_ids = {f"{key}#{number}": caption_id for key, number, caption_id in self._connection.execute(query)}
-        rows = []
+        rows = {}
         for judgment in judgments:
             if judgment.caption not in caption_ids:
                 raise MatchcutError(f"judgment of {source!r} for caption {judgment.caption!r}: no such caption")
-            rows.append(
-                {
-                    "source": source,
-                    "caption_id": caption_ids[judgment.caption],
-                    "item_id": self._item_id(judgment.item),
-                    "relevance": judgment.relevance,
-                }
-            )
+            pair = f"judgment of {source!r} for caption {judgment.caption!r} and item {judgment.item!r}"
+            if not 0 <= judgment.relevance <= 1:
+                raise MatchcutError(f"{pair}: relevance {judgment.relevance}, must be 0 to 1")
+            ids = (caption_ids[judgment.caption], self._item_id(judgment.item))
+            if ids in rows:
+                raise MatchcutError(f"{pair}: is there twice; judge a pair once")
+            rows[ids] = {
+                "source": source,
+                "caption_id": ids[0],
+                "item_id": ids[1],
+                "relevance": judgment.relevance,
+            }
         self._connection.execute(delete(schema.judgments).where(schema.judgments.c.source == source))
         if rows:
-            self._connection.execute(insert(schema.judgments), rows)
+            self._connection.execute(insert(schema.judgments), list(rows.values()))
         self.put_fact(f"judgments:{source}", "complete" if complete else "partial")
 
     def put_failure(self, source: str, reason: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from matchcut.collection import Collection
 from matchcut.datasets.report import Report, differences
-from matchcut.datasets.shipped import json_of, read_bytes
+from matchcut.datasets.shipped import json_of, read_bytes, texts_of
 from matchcut.datasets.store import Entry, bare, store
 from matchcut.errors import MatchcutError
 
@@ -53,7 +53,7 @@ def _load(folder: Path, collection: Collection, name: str, entries_of: Callable[
 
 
 def _paragraph(key: str, video: Any) -> Iterator[Entry]:
-    yield bare(key, [" ".join(text.strip() for text in video["sentences"])], duration=float(video["duration"]))
+    yield bare(key, [" ".join(texts_of(video["sentences"]))], duration=float(video["duration"]))
 
 
 def _segments(key: str, video: Any) -> Iterator[Entry]:

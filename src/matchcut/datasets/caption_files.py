@@ -127,6 +127,8 @@ def _row(path: Path, line: int, entry: Mapping[str, object]) -> Row:
             raise MatchcutError(f"{where}: no {column!r}; a line has file, caption and, if you like, split")
         if not isinstance(value, str):
             raise MatchcutError(f"{where}: {column!r} must be text, got {value!r}")
+        if not value.isascii() and value != value.encode(errors="replace").decode():
+            raise MatchcutError(f"{where}: {column!r} holds half a character (a lone surrogate), got {value!r}")
         values[column] = _clean(value) if column == "caption" else value.strip()
         if not values[column] and column != "split":
             raise MatchcutError(f"{where}: the {column} is empty")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matchcut.collection import Collection
 from matchcut.datasets.report import Report, differences
-from matchcut.datasets.shipped import lines_of, look, read_bytes
+from matchcut.datasets.shipped import lines_of, look, read_bytes, texts_of
 from matchcut.datasets.store import Entry, bare, store
 from matchcut.errors import MatchcutError
 
@@ -40,7 +40,7 @@ def karpathy(where: str, data: bytes) -> list[Entry]:
     for number, line in lines_of(where, data):
         try:
             row = json.loads(line)
-            captions = [text.strip() for text in row["caption"]]
+            captions = texts_of(row["caption"])
             entries.append(bare(row["image"].rpartition("/")[2], captions, kind="image"))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise MatchcutError(f"{where}, line {number}: must be {{image, caption: [captions]}}: {error!r}") from error

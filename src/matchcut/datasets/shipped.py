@@ -61,6 +61,17 @@ def json_of(where: str, data: bytes) -> Any:
         raise MatchcutError(f"{where}: not valid JSON: {error}") from error
 
 
+def texts_of(value: Any) -> list[str]:
+    """A list of texts from a JSON file, without spaces at their ends.
+
+    Raises:
+        TypeError: if it is another thing, such as a single text.
+    """
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise TypeError(f"{str(value)[:40]!r} is no list of captions")
+    return [text.strip() for text in value]
+
+
 def listed(names: Sequence[str], most: int = 3) -> str:
     """The first few of many names.
 

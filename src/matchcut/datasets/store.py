@@ -1,5 +1,6 @@
 """Putting what a loader found into a collection, in one transaction."""
 
+from collections import Counter
 from collections.abc import Collection as Sized
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def store(
     Args:
         collection: where it goes.
         name: how the benchmark calls itself.
-        entries: items, no key twice.
+        entries: items.
         splits: scheme -> part -> item keys.
         judgments: source -> judgments.
         complete: the sources in which a pair that is not judged is known to be irrelevant.
@@ -48,18 +49,31 @@ def store(
         notes: what the user should know.
 
     Raises:
-        MatchcutError: if a caption is empty, or an item is in two parts of a split.
+        MatchcutError: if an item is there twice or in two parts of a split, a caption is empty or not valid text, or a
+            pair is judged twice or not with a number.
     """
     splits, judgments = splits or {}, judgments or {}
     for scheme, parts in splits.items():
         once(parts, f"{name}, split {scheme}")
+    keys = Counter(entry.item.key for entry in entries)
+    if len(keys) < len(entries):
+        twice = next(key for key, count in keys.items() if count > 1)
+        raise MatchcutError(f"{name}: {twice} is there twice; an item must come once, with all its captions")
     for entry in entries:
         if not all(entry.captions):
             raise MatchcutError(f"{name}: {entry.item.key} has an empty caption")
+        for text in (entry.item.key, *entry.captions):
+            if not text.isascii() and text != text.encode(errors="replace").decode():
+                raise MatchcutError(f"{name}: {entry.item.key!r}: half a character (a lone surrogate) in {text!r}")
+    read = {entry.item.source for entry in entries} - {""}
+    earlier = [failure.source for failure in collection.failures()]
+    tried_again = [source for source in earlier if source in read or source.partition("!")[0] in read]
     with collection.writing() as writer:
         for entry in entries:
             writer.put_item(entry.item, entry.shots)
             writer.put_captions(entry.item.key, entry.captions)
+        for source in tried_again:
+            writer.clear_failure(source)
         for source, reason in (failures or {}).items():
             writer.put_failure(source, reason)
         for scheme, parts in splits.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matchcut.collection import Collection
 from matchcut.datasets.report import Report, differences
-from matchcut.datasets.shipped import json_of, read_bytes
+from matchcut.datasets.shipped import json_of, read_bytes, texts_of
 from matchcut.datasets.store import bare, store
 from matchcut.errors import MatchcutError
 
@@ -20,7 +20,7 @@ def load(folder: Path, collection: Collection) -> Report:
     """Put the test captions into a collection, without pixels."""
     where, data = read_bytes(folder, ["descs_ret_test.json"], origin="it comes with the retrieval split of VATEX")
     try:
-        entries = [bare(row["video_id"], [text.strip() for text in row["desc"]]) for row in json_of(where, data)]
+        entries = [bare(str(row["video_id"]), texts_of(row["desc"])) for row in json_of(where, data)]
     except (AttributeError, KeyError, TypeError) as error:
         raise MatchcutError(f"{where}: must be a list of {{video_id, desc: [captions]}}: {error!r}") from error
     counts = {"test clips": len(entries), "captions": sum(len(entry.captions) for entry in entries)}

@@ -50,6 +50,8 @@ class FeatureWriter:
         self._done: dict[str, str] = {}
         self._lock = _lock(path)
         try:
+            for rest in path.glob(".*.part"):  # of a writer that was killed
+                rest.unlink()
             if force or not (path / FILE).exists():
                 _clear(path)
                 manifest.save(path)
@@ -132,6 +134,6 @@ def _clear(path: Path) -> None:
     """Remove a set: the manifest first, so that a half-removed set is no set."""
     with suppress(FileNotFoundError):
         (path / FILE).unlink()
-    for pattern in ("*.json", "*.npy", ".*.part"):
+    for pattern in ("*.json", "*.npy"):
         for file in path.glob(pattern):
             file.unlink()

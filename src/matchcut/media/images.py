@@ -1,6 +1,7 @@
 """Still images: reading them from files and zip archives, and writing thumbnails."""
 
 import io
+import warnings
 import zlib
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -13,6 +14,9 @@ from matchcut.media.video import Pixels
 
 # Pillow raises any of these on a file that is not what it says.
 _BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+# Large panoramas are no attack; Pillow itself refuses what is beyond twice the size that it warns of.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_image(path: Path) -> Pixels:
@@ -72,6 +76,8 @@ def _decode(data: bytes) -> Pixels:
         raise ValueError("the file is empty")
     with Image.open(io.BytesIO(data)) as image:
         upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):  # 16 bits; Pillow would cut all above 255 off
+            upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Literal
 
 from matchcut.collection import Collection, Failure, Item
 from matchcut.collection.collection import CATALOGUE
-from matchcut.datasets.caption_files import Captions, match, read_sidecar, read_table
+from matchcut.datasets.caption_files import Captions, Row, match, read_sidecar, read_table
 from matchcut.errors import MatchcutError
+from matchcut.files import locked
 from matchcut.media import pool
 from matchcut.media.sampling import FrameRule
 from matchcut.media.scan import Scan, rule_of, scan
@@ -69,15 +71,33 @@ def ingest(
     rows = read_table(captions) if captions else []
     found, missing = find(paths)
     target, root = (collection, collection.root) if isinstance(collection, Collection) else (None, collection)
-    if target is None and (root / CATALOGUE).exists():
-        target = Collection.open(root)
-    items = {item.key: item for item in target.items()} if target else {}
+    if target is None and not (root / CATALOGUE).exists():
+        _plan({}, found, captions, rows)  # the arguments must prove right before there is a collection
+    busy = f"{root}: another `matchcut add` is at work in this collection; wait until it is done"
+    with locked(root / ".adding", busy=busy):  # two would give the same key to different files
+        target = target or Collection.create(root)
+        items = {item.key: item for item in target.items()}
+        sources, notes, table = _plan(items, found, captions, rows)
+        report = Report(notes=notes, failed=missing)
+        _take_in(Store(target), items, sources, table, report, rule, paths, workers, progress)
+    return report
+
+
+def _plan(
+    items: Mapping[str, Item], found: Sequence[Source], captions: Path | None, rows: Sequence[Row]
+) -> tuple[list[Source], list[str], Captions]:
+    """The files with their keys, what to say about these, and what the table says about each key."""
     sources, notes = assign_keys(found, _taken(items, found))
     behind = {key: item.source for key, item in items.items()} | {s.key: s.path for s in sources}
-    table = match(captions, rows, behind) if captions else Captions({}, {})
+    return sources, notes, match(captions, rows, behind) if captions else Captions({}, {})
 
-    store = Store(target or Collection.create(root))
-    report = Report(notes=notes, failed=missing)
+
+def _take_in(
+    store: Store, items: Mapping[str, Item], sources: Sequence[Source], table: Captions, report: Report,
+    rule: FrameRule, paths: Sequence[Path], workers: int | None, progress: Callable[[int, int, str], None] | None,
+) -> None:  # fmt: skip
+    """Read and write all files, one after the other."""
+    missing = list(report.failed)
     store.forget_failures(paths)
     store.put_failures(missing)
     unchanged = {s.key for s in sources if s.key in items and store.holds(s, items[s.key], rule_of(s, rule))}
@@ -97,7 +117,6 @@ def ingest(
         if progress:
             progress(done, len(sources), source.key)
     _put_rest(table, items, store, report)
-    return report
 
 
 def try_scan(source: Source, *, rule: FrameRule) -> Scan | Failure:
@@ -106,6 +125,8 @@ def try_scan(source: Source, *, rule: FrameRule) -> Scan | Failure:
         return scan(source, rule)
     except MatchcutError as error:
         return Failure(source.path, str(error).removeprefix(f"{source.path}: "))
+    except (OSError, ValueError, ArithmeticError) as error:  # what a decoder raises half-way on a file it cannot bear
+        return Failure(source.path, f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def _crash(source: Source) -> Scan | Failure:
@@ -117,8 +138,10 @@ def _taken(items: Mapping[str, Item], found: Iterable[Source]) -> dict[str, str]
     taken = {key: item.source for key, item in items.items()}
     for source in found:
         key = usual_key(source)
-        if key in items and not os.path.exists(taken[key]) and os.path.getsize(source.path) == items[key].size:
-            taken[key] = source.path
+        if key in items and not os.path.exists(taken[key]):
+            with suppress(OSError):  # a link that leads nowhere
+                if os.path.getsize(source.path) == items[key].size:
+                    taken[key] = source.path
     return taken
 
 

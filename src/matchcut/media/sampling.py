@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+SHORTEST_STEP = 0.001  # seconds: shorter than any frame
+
 
 @dataclass(frozen=True)
 class FrameRule:
@@ -21,7 +23,7 @@ class FrameRule:
 
     Args:
         shots: "adaptive" (PySceneDetect's adaptive detector) or "none", one shot a file.
-        every: seconds between frames, above 0, or "avs".
+        every: seconds between frames, 0.001 or more, or "avs".
         frames: number of frames a shot, instead of `every`.
         at_most: most frames a shot, 1 or more.
 
@@ -45,8 +47,8 @@ class FrameRule:
         if isinstance(self.every, str):
             if self.every != "avs":
                 raise ValueError(f"every must be a number of seconds or 'avs', got {self.every!r}")
-        elif not 0 < self.every < float("inf"):
-            raise ValueError(f"every must be above 0 seconds, got {self.every}")
+        elif not SHORTEST_STEP <= self.every < float("inf"):
+            raise ValueError(f"every must be {SHORTEST_STEP} seconds or more, got {self.every}")
         if self.frames is not None and self.frames < 1:
             raise ValueError(f"frames must be 1 or more, got {self.frames}")
         if self.at_most < 1:

@@ -1,5 +1,7 @@
 """Where one shot ends and the next begins."""
 
+import numpy as np
+from PIL import Image
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
@@ -31,9 +33,14 @@ class ShotDetector:
         self._shortest = max(2, round(SHORTEST * self._fps))
         self._detector = AdaptiveDetector(min_scene_len=self._shortest)
         self._starts, self._count = [0], 0
+        self._size: tuple[int, int] | None = None
 
     def add(self, picture: Pixels) -> None:
-        """Look at the next frame, uint8 [height, width, 3], blue, green, red; all frames of one size."""
+        """Look at the next frame, uint8 [height, width, 3], blue, green, red; scaled to the size of the first."""
+        height, width = picture.shape[:2]
+        self._size = self._size or (width, height)
+        if self._size != (width, height):
+            picture = np.asarray(Image.fromarray(picture).resize(self._size))
         timecode = FrameTimecode(self._count, self._fps)
         self._starts += [cut.frame_num for cut in self._detector.process_frame(timecode, picture)]
         self._count += 1

@@ -25,6 +25,7 @@ class Source:
 def find(paths: Sequence[Path]) -> tuple[list[Source], list[Failure]]:
     """All videos and images among files and below folders, in the order given, each once; folders by name.
 
+    Links are followed; a file that is found by several ways is taken by the one without a link, or else the first.
     Hidden files, files of other kinds and other collections within a folder are passed over. A path that is missing
     or of another kind comes back as a failure.
 
@@ -32,13 +33,13 @@ def find(paths: Sequence[Path]) -> tuple[list[Source], list[Failure]]:
         MatchcutError: if a path is itself a collection, or nothing was found at all.
     """
     sources: dict[str, Source] = {}
-    failures = []
+    failures: list[Failure] = []
     for path in paths:
         absolute = os.path.abspath(path)
         if os.path.isdir(absolute):
             if os.path.exists(os.path.join(absolute, "catalogue.db")):
                 raise MatchcutError(f"{path}: a collection, not a folder of videos; name the folder its videos are in")
-            found, base = _walk(absolute), absolute
+            found, base = _walk(absolute, failures), absolute
         elif not os.path.exists(absolute):
             failures.append(Failure(_printable(absolute), "no such file or folder"))
             continue
@@ -51,7 +52,10 @@ def find(paths: Sequence[Path]) -> tuple[list[Source], list[Failure]]:
             if _printable(file) != file:
                 failures.append(Failure(_printable(file), "the file name is not valid UTF-8; rename the file"))
             else:
-                sources.setdefault(os.path.realpath(file), Source(file, base))
+                real = os.path.realpath(file)
+                source = Source(file, base)
+                if real not in sources or _links(source) < _links(sources[real]):
+                    sources[real] = source  # the file itself, with what lies beside it, rather than a link to it
     if not sources and not failures:
         raise MatchcutError(f"{', '.join(map(str, paths))}: no video or image here; known are {KNOWN}")
     return list(sources.values()), failures
@@ -99,14 +103,34 @@ def _keys(source: Source) -> Iterator[str]:
     yield source.path
 
 
-def _walk(folder: str) -> Iterator[str]:
-    for current, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and not os.path.exists(os.path.join(current, f, "catalogue.db"))
-        )
+def _walk(folder: str, failures: list[Failure]) -> Iterator[str]:
+    """Folders that are links are followed, each target once, and never back up."""
+    top, followed = os.path.realpath(folder), set[str]()
+
+    def wanted(path: str) -> bool:
+        if os.path.basename(path).startswith(".") or os.path.exists(os.path.join(path, "catalogue.db")):
+            return False
+        if os.path.islink(path):
+            target = os.path.realpath(path)
+            if target in followed or os.path.commonpath([target, top]) == target:
+                return False
+            followed.add(target)
+        return True
+
+    def unreadable(error: OSError) -> None:
+        failures.append(Failure(_printable(str(error.filename)), f"the folder cannot be read: {error.strerror}"))
+
+    for current, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        folders[:] = sorted(name for name in folders if wanted(os.path.join(current, name)))
         for file in sorted(files):
             if not file.startswith(".") and _is_media(file):
                 yield os.path.join(current, file)
+
+
+def _links(source: Source) -> tuple[bool, bool]:
+    """Whether the file is a link, and whether one leads to it from the folder that was given."""
+    straight = os.path.join(os.path.realpath(source.base), os.path.relpath(source.path, source.base))
+    return os.path.islink(source.path), os.path.realpath(source.path) != straight
 
 
 def is_image(path: str) -> bool:
