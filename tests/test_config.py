@@ -61,3 +61,7 @@ def test_overrides_are_toml_values_or_text(tmp_path):
     assert found == {"a": {"b": [1, 2], "c": "plain words"}, "d": True}
     with pytest.raises(MatchcutError, match="'b' is a value, not a table"):
         read_toml(path, overrides=["a.b.c=1"])
+    for odd in ("a..b=1", ".a=1", "a.=1", "=1", "a"):
+        with pytest.raises(MatchcutError, match="expected KEY=VALUE"):
+            read_toml(path, overrides=[odd])
+    assert read_toml(path, overrides=["a.b=1\nc=2"]) == {"a": {"b": "1\nc=2"}}

@@ -1,5 +1,6 @@
 """Strict decoding of TOML tables into dataclasses: a wrong key or type is an error that says what is right."""
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,8 @@ def decode(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
         where: what the messages name first, such as "recipes/a.toml: training".
 
     Raises:
-        MatchcutError: for an unknown key, a missing one, a wrong type, or a value that the dataclass refuses.
+        MatchcutError: for an unknown key, a missing one, a wrong type, a number that is not finite, or a value that the
+            dataclass refuses.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def decode(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
     matchcut.errors.MatchcutError: a.toml: lrr: unknown key; did you mean 'lr'? Known keys: lr
     """
     _check_keys(kind, table, where, "")
+    check_finite(table, where=where)
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
@@ -46,6 +49,24 @@ def decode(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
         raise MatchcutError(f"{where}: {key + ': ' if key else ''}{_reason(message, kind, key)}") from error
     except (TypeError, ValueError) as error:
         raise MatchcutError(f"{where}: {error}") from error
+
+
+def check_finite(value: Any, *, where: str, key: str = "") -> None:
+    """Refuse `nan` and `inf`, which TOML allows, anywhere in a table: no option means anything with them.
+
+    >>> check_finite({"terms": [{"weight": float("inf")}]}, where="a.toml: objective")
+    Traceback (most recent call last):
+    ...
+    matchcut.errors.MatchcutError: a.toml: objective: terms[0].weight: expected a finite number, got inf
+    """
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            check_finite(entry, where=where, key=f"{key}.{name}" if key else name)
+    elif isinstance(value, list | tuple):
+        for i, entry in enumerate(value):
+            check_finite(entry, where=where, key=f"{key}[{i}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise MatchcutError(f"{where}: {key}: expected a finite number, got {value}")
 
 
 def _check_keys(kind: type, table: Mapping[str, Any], where: str, parent: str) -> None:
@@ -79,7 +100,10 @@ def _reason(message: str, kind: type, key: str) -> str:
         hint: Any = kind
         for name in re.sub(r"\[.*?\]", "", key).split("."):
             hint = get_type_hints(hint).get(name) if is_dataclass(hint) else hint
-        choices = ", ".join(repr(choice) for choice in get_args(hint) if isinstance(choice, str))
+        inner = [
+            choice for part in get_args(hint) for choice in (get_args(part) or (part,))
+        ]  # of `Literal[...] | None`
+        choices = ", ".join(repr(choice) for choice in inner if isinstance(choice, str))
         message = message.replace(
             "Invalid enum value", f"expected one of {choices}; got" if choices else "unknown value"
         )
@@ -127,7 +151,7 @@ def override(table: dict[str, Any], overrides: Sequence[str]) -> None:
     """
     for given in overrides:
         key, equals, text = given.partition("=")
-        if not equals or not key.strip():
+        if not equals or not all(key.strip().split(".")):
             raise MatchcutError(f"--set {given}: expected KEY=VALUE, such as training.lr=1e-4")
         _put(table, key.strip(), _value(text.strip()))
 
@@ -210,6 +234,7 @@ def _position(place: list[Any], name: str, key: str) -> int:
 
 def _value(text: str) -> object:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        found = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return found["value"] if len(found) == 1 else text  # a second line would be another key

@@ -69,7 +69,7 @@ def run(root: Path, *, step: Step, settings: World | None = None, epochs: int = 
 def _recipe(name: str, objective: Any, epochs: int, seed: int) -> dict[str, Any]:
     plain = "".join(c if c.isalnum() else "-" for c in name.lower().replace("%", "")).replace("--", "-")
     return {
-        "name": plain,
+        "name": plain if seed == 0 else f"{plain}-seed{seed}",  # another seed, other models beside the first
         "objective": objective,
         "model": {"name": "projection", "dim": 256, "hidden": 512},
         "training": {"epochs": epochs, "batch_size": 128, "seed": seed},

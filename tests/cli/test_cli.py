@@ -1,4 +1,5 @@
 import inspect
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -6,6 +7,7 @@ from importlib import import_module
 import pytest
 
 from matchcut.cli import COMMANDS, main
+from matchcut.collection import Collection
 
 HEAVY = ("torch", "transformers", "sklearn", "matplotlib", "av", "sqlalchemy", "cv2")
 
@@ -30,6 +32,16 @@ def test_the_overview_names_every_command(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(f"  {name} " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("train", "RECIPE [COLLECTION]"), ("search", "COLLECTION TEXT"), ("convert", "CHECKPOINT")],
+)
+def test_help_names_its_arguments(name, arguments, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    assert capsys.readouterr().out.splitlines()[0].endswith(arguments)
 
 
 def test_no_heavy_import_before_the_work_begins():
@@ -61,3 +73,24 @@ def test_train_needs_to_know_the_collection(tmp_path, capsys):
     assert "data.collection: not given" in capsys.readouterr().err
     assert main(["train", str(tmp_path / "none.toml"), str(tmp_path)]) == 2
     assert "none.toml: cannot be read" in capsys.readouterr().err
+
+
+def run(*args, stdout):
+    return subprocess.run([sys.executable, "-m", "matchcut", *args], stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["info", "--json"], ["info"]])
+def test_a_reader_that_went_away_is_no_error(args, tmp_path):
+    Collection.create(tmp_path / "empty")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run(*args, *([str(tmp_path / "empty")] if "info" in args else []), stdout=writing)
+    os.close(writing)
+    assert (done.stderr, done.returncode) == ("", 141)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_below_the_output_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = run("--help", stdout=full)
+    assert (done.stderr, done.returncode) == ("matchcut --help: No space left on device\n", 2)

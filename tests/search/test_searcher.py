@@ -1,7 +1,9 @@
 """On the smallest built-in world: real videos, real encoders, a trained head."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 from matchcut.cli import main
@@ -10,6 +12,7 @@ from matchcut.datasets.world import fill
 from matchcut.datasets.world_plan import World
 from matchcut.encoders.embed import embed
 from matchcut.errors import MatchcutError
+from matchcut.features import FeatureSet, FeatureWriter
 from matchcut.search import Searcher
 from matchcut.training import Recipe, train
 
@@ -57,6 +60,33 @@ def test_the_index_is_reused_and_made_again_when_stale(films):
     assert json.loads(index.read_text()) == facts
 
 
+def test_features_written_anew_under_the_same_ids_make_the_index_stale(films, tmp_path):
+    copy = Collection.open(shutil.copytree(films.root, tmp_path / "copy"))
+    before = Searcher(copy, "m").search("a blue square", k=10)
+    path = copy.root / "features" / "efficientnet-lite0"
+    old = FeatureSet.open(path)
+    rows = [np.array(old.rows(key)) for key in old.ids]
+    with FeatureWriter(path, old.manifest, force=True) as writer:
+        for key, row in zip(old.ids, reversed(rows), strict=True):
+            writer.add(key, row)
+    after = Searcher(copy, "m").search("a blue square", k=10)
+    assert [moment.score for moment in after] == [moment.score for moment in before]
+    assert [moment.item for moment in after] != [moment.item for moment in before]
+
+
+def test_a_collection_whose_index_cannot_be_written_is_searched(films, tmp_path):
+    copy = Collection.open(shutil.copytree(films.root, tmp_path / "copy", ignore=shutil.ignore_patterns("index")))
+    (copy.root / "index").write_text("no folder")
+    assert Searcher(copy, "m").search("a blue square") == Searcher(films, "m").search("a blue square")
+
+
+def test_a_run_without_weights_is_not_offered_as_a_model(films, tmp_path):
+    copy = Collection.open(shutil.copytree(films.root, tmp_path / "copy"))
+    (copy.root / "models" / "broken").mkdir()
+    with pytest.raises(MatchcutError, match="no model 'broken'; there is m; a model"):
+        Searcher(copy, "broken")
+
+
 def test_a_model_of_another_collection_searches_videos_without_captions(films, tmp_path):
     bare = Collection.create(tmp_path / "bare")
     with bare.writing() as writer:
@@ -72,6 +102,8 @@ def test_bad_queries(films):
     searcher = Searcher(films, "m")
     with pytest.raises(MatchcutError, match="query is empty"):
         searcher.search("  ")
+    with pytest.raises(MatchcutError, match="query is not text"):
+        searcher.search("a \udcff square")
     with pytest.raises(MatchcutError, match="no model 'n'; there is m"):
         Searcher(films, "n")
 

@@ -9,6 +9,13 @@ CASES = {
     '[training]\nepochs = "three"\n': "training: epochs: expected a whole number, got text",
     '[training]\noptimizer = "sgd"\n': "training: optimizer: expected one of 'adam', 'adamw', 'rmsprop'; got 'sgd'",
     "[training]\nlr = -1.0\n": "training: lr must be above 0",
+    "[training]\nlr = nan\n": "training: lr: expected a finite number, got nan",
+    "[model]\ndropout = inf\n": "model: dropout: expected a finite number, got inf",
+    '[objective]\npreset = "vsepp"\nmargin = nan\n': "objective: margin: expected a finite number, got nan",
+    "[objective.extra]\nconcepts = -inf\n": r"objective: extra\.concepts: expected a finite number, got -inf",
+    '[[objective.terms]]\nloss = {name = "infonce", scale = inf}\n': (
+        r"objective: terms\[0\]\.loss\.scale: expected a finite number, got inf"
+    ),
     "[trainning]\nlr = 1.0\n": "trainning: unknown section; known are",
     "training = 3\n": r"training: expected a table",
     '[model]\nname = "projecton"\n': "model: name: 'projecton' is not known; did you mean 'projection'",
@@ -16,7 +23,14 @@ CASES = {
     '[model]\npreset = "linaer"\n': "model: preset: name: 'linaer' is not known; did you mean 'linear'",
     "[grid.training]\nlr = [1e-3]\n": "grid: makes many recipes; `matchcut sweep` trains them",
     '[objective]\npreset = "vsep"\n': "objective: preset: name: 'vsep' is not known; did you mean 'vsepp'",
-    '[objective]\npreset = "vsepp"\nmargins = 1\n': "objective: margins: unknown key; known keys: margin",
+    '[objective]\npreset = "vsepp"\nmargins = 1\n': (
+        r"objective: margins: unknown key; did you mean 'margin'\? Known keys: margin"
+    ),
+    '[objective]\npreset = "exclusion_2021"\nevidence = "minilm"\npercent = "x"\n': (
+        "objective: percent: expected a number, got text"
+    ),
+    '[objective]\npreset = "lseh"\nsame_item = "no"\n': "objective: same_item: expected one of 'positive', 'left_out'",
+    '[objective]\npreset = "exclusion_2021"\n': "objective: evidence: missing; it has no default",
     '[[objective.terms]]\nloss = {name = "hinge", margin = "x"}\n': r"terms\[0\]: loss: margin: expected a number",
     '[[objective.terms]]\nloss = {name = "hinge", margin = -1.0}\n': r"terms\[0\]: loss: margin must be at least 0",
     '[[objective.terms]]\nlos = {name = "hinge"}\n': r"terms\[0\]: los: unknown key",
@@ -28,6 +42,14 @@ CASES = {
     '[[objective.terms]]\nloss = {name = "hinge"}\nexperts = [{treatment = []}]\n': (
         r"experts\[0\]: treatment: unknown key"
     ),
+    '[[objective.terms]]\nloss = {name = "hinge"}\ntreatments = 3\n': r"terms\[0\]: treatments: expected a list",
+    '[[objective.terms]]\nloss = {name = "hinge"}\nexperts = {}\n': r"terms\[0\]: experts: expected a list of tables",
+    '[[objective.terms]]\nloss = {name = "hinge"}\nlabel = 3\n': r"terms\[0\]: label: expected a name, got 3",
+    '[[objective.terms]]\nloss = {name = "hinge"}\ntreatments = [{name = "reweight", evidence = "a", of = "b"}]\n': (
+        r"treatments\[0\]: of: expected one of 'text', 'item', 'scores'; got 'b'"
+    ),
+    "[training]\nseed = 99999999999\n": "training: seed must be at most",
+    'name = "a\\nb"\n': "name: expected a plain name",
     "[training\n": "not a TOML file",
     'name = "../x"\n': "name: expected a plain name",
     'base = "none.toml"\n': r"none\.toml: cannot be read",

@@ -129,6 +129,19 @@ def test_a_loss_that_is_not_finite_stops_the_run(collection, recipe_file):
         train(recipe, collection)
 
 
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_is_not_there_is_one_line(collection, recipe_file, device):
+    with pytest.raises(MatchcutError, match=f"--device {device}: cannot be used here: .") as error:
+        train(Recipe.read(recipe_file), collection, device=device)
+    assert "\n" not in str(error.value)
+
+
+def test_a_network_that_does_not_fit_into_memory_is_one_line(collection, recipe_file):
+    with pytest.raises(MatchcutError, match=r"model .projection.: .") as error:
+        train(Recipe.read(recipe_file, overrides=["model.dim=100000000000000"]), collection)
+    assert "\n" not in str(error.value)
+
+
 def test_features_of_other_weights_do_not_fit(collection, recipe_file):
     trained = train(Recipe.read(recipe_file), collection)
     shutil.rmtree(collection.root / "features")

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from tiny_collection import manifest
@@ -63,3 +64,25 @@ def test_published_presets_train(collection, recipe_file, preset):
     records = []
     train(recipe, collection, progress=records.append)
     assert records[0]["loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("evidence", "memory", "named"),
+    [("odd", 0, r"\(train3#1\)"), ("odd", 16, "train3"), ("all:odd", 0, "train3"), ("seen", 0, r"\(train3#")],
+)
+def test_the_caption_or_item_with_evidence_that_is_not_finite_is_named(
+    collection, recipe_file, evidence, memory, named
+):
+    for name, of, records in (("odd", "captions", collection.captions()), ("seen", "frames", collection.shots())):
+        with FeatureWriter(collection.root / "features" / name, manifest(name, of, 1)) as writer:
+            for record in records:
+                writer.add(record.key, [[7.0 if record.key in ("train3#1", "train3@0") else 1.0]])
+        file = collection.root / "features" / name / "00000.npy"  # the store itself refuses such a number
+        values = np.load(file)
+        np.save(file, np.where(values == 7, np.float32("nan"), values))
+    treatment = f'[{{name="drop_similar", evidence="{evidence}", percent=5}}]'
+    objective = f'objective.terms=[{{loss={{name="hinge"}}, treatments={treatment}}}]'
+    recipe = Recipe.read(recipe_file, overrides=[objective, f"training.memory={memory}"])
+    with pytest.raises(MatchcutError, match=f"evidence '{evidence}'.* not finite .*{named}") as error:
+        train(recipe, collection)
+    assert "item id" not in str(error.value)

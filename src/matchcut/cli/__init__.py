@@ -5,6 +5,7 @@ Nothing heavy is imported here: `matchcut --help` must answer at once.
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from matchcut.errors import MatchcutError
@@ -28,8 +29,37 @@ COMMANDS = {
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 2 bad input (one line on stderr), 130 interrupted."""
+    """Run one command and return its exit code.
+
+    0 done; 2 bad input, a full disk and the like (one line on stderr); 130 interrupted; 141 whoever read the output
+    went away, as `head` does.
+    """
     args = sys.argv[1:] if args is None else args
+    try:
+        code = _run(args)
+        print(end="", flush=True)  # what cannot be written shows here, not while Python ends
+        return code
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    except SystemExit as end:  # rich ends the program where it finds a broken pipe
+        if isinstance(end.__context__, BrokenPipeError):
+            return 141
+        raise
+    except OSError as error:
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{' '.join(['matchcut', *args[:1]])}: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _drop_output() -> None:
+    """Send what is still to be written nowhere, or Python complains of it when it ends."""
+    with suppress(OSError):  # standard output may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0

@@ -1,13 +1,16 @@
 """`matchcut convert`: the weights of a public reference implementation."""
 
 from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
 
 from matchcut.cli.flags import Many, joined
 from matchcut.errors import MatchcutError
 
 
 def convert(
-    file: Path,
+    file: Annotated[Path, arg(metavar="CHECKPOINT")],
     /,
     *,
     network: str,

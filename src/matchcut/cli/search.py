@@ -1,12 +1,14 @@
 """`matchcut search`: the moments that fit a sentence."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 
 def search(
-    collection: Path,
-    text: str,
+    collection: Annotated[Path, arg(metavar="COLLECTION")],
+    text: Annotated[str, arg(metavar="TEXT")],
     /,
     *,
     model: str,

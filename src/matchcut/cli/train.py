@@ -1,13 +1,16 @@
 """`matchcut train`: one model from a recipe."""
 
 from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
 
 from matchcut.cli.flags import Many, joined
 
 
 def train(
-    recipe: Path,
-    collection: Path | None = None,
+    recipe: Annotated[Path, arg(metavar="RECIPE")],
+    collection: Annotated[Path | None, arg(metavar="[COLLECTION]")] = None,
     /,
     *,
     name: str | None = None,

@@ -1,6 +1,7 @@
 """Finding moments in a collection by a sentence."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -101,6 +102,8 @@ class Searcher:
         """
         if not text.strip():
             raise MatchcutError("the query is empty; describe what to look for in a sentence")
+        if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python reads bytes that are no text
+            raise MatchcutError("the query is not text in the terminal's encoding; type it in UTF-8")
         if k < 1:
             raise MatchcutError(f"--top must be at least 1, got {k}")
         index, scores = self._scores(text, k)
@@ -162,7 +165,8 @@ class Searcher:
         if index is None or index.made_from != made_from:
             keys, rows = self._shots.encode(self._shots.keys)
             index = ExactIndex(keys, rows.numpy(), made_from)
-            index.save(folder)
+            with suppress(MatchcutError, OSError):  # a collection that may only be read is searched all the same
+                index.save(folder)
         return index
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -81,7 +82,9 @@ class Shots:
         for name, tensor in sorted(self._trained.network.state_dict().items()):
             digest.update(name.encode() + tensor.numpy().tobytes())
         for features in self._sets.values():
-            digest.update(msgspec.json.encode([features.manifest.identity(), features.ids]))
+            # Ids stay when a file is replaced, or its features are written anew; what is on disk does not.
+            files = [(file.name, *_size_and_time(file)) for file in sorted(features.path.glob("*.npy"))]
+            digest.update(msgspec.json.encode([features.manifest.identity(), features.ids, files]))
         if self._pixels:
             digest.update(self._frames(list(self.by_key)).identity().encode())
         digest.update(msgspec.json.encode(list(self.by_key)))
@@ -105,3 +108,8 @@ class Shots:
             except Unreadable as error:
                 self.unreadable += error.reasons.values()
                 index = index[~torch.isin(index, torch.tensor(error.positions))]
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns

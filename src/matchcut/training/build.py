@@ -38,6 +38,7 @@ def build_model(recipe: Recipe, text: Shapes, item: Shapes, *, words: int = 0) -
     try:
         with chatter:
             model: RetrievalModel[Any, Any] = config.build(dict(text), dict(item))
-    except (ValueError, OSError) as error:
-        raise MatchcutError(f"model {recipe.model_name!r}: {error}") from error
+    except (ValueError, OSError, RuntimeError) as error:  # the last where memory does not suffice for the sizes
+        reason = (str(error).splitlines() or ["cannot be built"])[0]
+        raise MatchcutError(f"model {recipe.model_name!r}: {reason}") from error
     return model

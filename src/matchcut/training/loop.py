@@ -71,10 +71,11 @@ def train(
         shared: what was read from this collection for other trainings, and will be for more.
 
     Raises:
-        MatchcutError: if features are missing, or a run of that name was made with another recipe.
+        MatchcutError: if features are missing, a run of that name was made with another recipe, or there is no such
+            device.
     """
     settings = recipe.training
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = _device(device)
     folder = collection.root / "models" / plain_name(name or recipe.name, where="--name")
     shared = shared or SharedData(collection)
     text = shared.text(recipe)
@@ -159,6 +160,14 @@ def train(
         log.close()
     left_out = data.left_out + held_out.left_out + len(data.unreadable)
     return Trained(folder, state.epoch, state.best_epoch, state.best, state.seconds, left_out, resumed)
+
+
+def _device(name: str | None) -> torch.device:
+    found = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=found).device
+    except (RuntimeError, AssertionError) as error:
+        raise MatchcutError(f"--device {found}: cannot be used here: {str(error).splitlines()[0]}") from error
 
 
 def _batches(data: PairData, count: int, batch: int, *, seed: int, epoch: int) -> Iterator[Tensor]:

@@ -110,7 +110,7 @@ class Recipe:
 
 def plain_name(name: Any, *, where: str) -> str:
     """The name of a model's folder, if it is one."""
-    if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
+    if not isinstance(name, str) or not name or "/" in name or name.startswith(".") or not name.isprintable():
         raise MatchcutError(f"{where}: expected a plain name for the model's folder, got {name!r}")
     return name
 

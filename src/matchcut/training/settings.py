@@ -25,9 +25,10 @@ class DataSettings:
 
 
 LEAST = {
-    "epochs": 1, "samples": 0, "batch_size": 2, "memory": 0, "tower_lr": 0, "weight_decay": 0, "decay_every": 1,
-    "halve_after": 0, "clip": 0, "threads": 0, "patience": 0,
+    "seed": 0, "epochs": 1, "samples": 0, "batch_size": 2, "memory": 0, "tower_lr": 0, "weight_decay": 0,
+    "decay_every": 1, "halve_after": 0, "clip": 0, "threads": 0, "patience": 0,
 }  # fmt: skip
+MOST = {"seed": 2**32 - 1, "threads": 1024}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,9 @@ class TrainingSettings:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} must be at most {most}, got {getattr(self, name)}")
         for name in ("lr", "epsilon"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")

@@ -10,6 +10,7 @@ from matchcut.losses import Objective
 from matchcut.models.base import RetrievalModel, Step
 from matchcut.models.inputs import Padded
 from matchcut.negatives import PairTable
+from matchcut.negatives.evidence import NotFiniteError
 from matchcut.training.data import PairData
 from matchcut.training.evidence import TrainingEvidence
 from matchcut.training.pixels import Unreadable
@@ -38,7 +39,7 @@ def step_loss(
         report: fill `objective.report`.
 
     Raises:
-        MatchcutError: if the network cannot take the streams.
+        MatchcutError: if the network cannot take the streams, or evidence is not finite: it names caption or item.
     """
     index, item_rows = _readable(data, index)
     owner = data.owner[index]
@@ -49,6 +50,7 @@ def step_loss(
         item, item_extra = model.train_item(item_inputs)
     except ValueError as error:  # such as another number of regions than the network is made for
         raise MatchcutError(f"model: {error}") from error
+    items = owner
     pairs = torch.arange(len(index), device=device)
     wanted = targets.batch(owner, device)
     extra = model.auxiliary(Step(text_inputs, item_inputs, text, item, pairs, wanted, item_extra=item_extra))
@@ -67,8 +69,17 @@ def step_loss(
         else:
             loss = objective(model.scores(text, item), table, known, progress=progress, extra=extra, report=report)
     except ValueError as error:
+        cause = error.__cause__
+        if isinstance(cause, NotFiniteError):
+            raise MatchcutError(f"objective: {cause} ({_keys(data, cause, index, items)})") from error
         raise MatchcutError(f"objective: {error}") from error
     return loss
+
+
+def _keys(data: PairData, error: NotFiniteError, captions: Tensor, items: Tensor) -> str:
+    """The captions, or the items, whose evidence is not finite: of a batch with these positions."""
+    keys, positions = (data.captions, captions) if error.side == "text" else (data.items, items)
+    return ", ".join(dict.fromkeys(keys[k] for k in positions[error.rows[:3]].tolist()))
 
 
 def _readable(data: PairData, index: Tensor) -> tuple[Tensor, dict[str, Padded]]:

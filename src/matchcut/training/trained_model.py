@@ -58,13 +58,14 @@ class TrainedModel:
         folder = collection.root / "models" / name
         if not folder.is_dir():
             folder = Path(name)
-        if not (folder / (BEST if which == "best" else LAST)).is_file():
-            there = sorted(path.name for path in (collection.root / "models").glob("*") if path.is_dir())
+        file = BEST if which == "best" else LAST
+        if not (folder / file).is_file():
+            there = sorted(path.parent.name for path in (collection.root / "models").glob(f"*/{file}"))
             raise MatchcutError(
                 f"{collection.root}: no model {name!r}; there is {', '.join(there) or 'none yet'}; "
                 "a model of another collection is named by its folder"
             )
-        tensors, facts = checkpoint.read(folder / (BEST if which == "best" else LAST))
+        tensors, facts = checkpoint.read(folder / file)
         recipe = Recipe.of(facts["recipe"], source=str(folder))
         features = {
             key: Manifest(name=key, **{**identity, "shape": tuple(identity["shape"])})
