@@ -226,7 +226,7 @@ def test_the_interrupt_key_stops_at_once_and_cleanly(collection, grid_file):
     assert process.stdout is not None
     assert "epoch 1/100000" in process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.strip() == "matchcut sweep: interrupted; run the same command again to go on"
     assert not list(collection.root.rglob("*.part"))
