@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -222,7 +223,10 @@ def test_jobs_below_one():
 def test_the_interrupt_key_stops_at_once_and_cleanly(collection, grid_file):
     command = [sys.executable, "-m", "matchcut", "sweep", grid_file, collection.root, "--device", "cpu"]
     command += ["--set", "training.epochs=100000", "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # shells let background jobs ignore it
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0, preexec_fn=heard
+    )
     assert process.stdout is not None
     assert "epoch 1/100000" in process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
