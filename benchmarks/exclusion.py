@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from matchcut.collection import Collection
 from matchcut.evaluation.matrices import ScoreMatrix, read_scores
-from matchcut.evaluation.statistics import Interval, bootstrap
+from matchcut.evaluation.resampling import Interval, bootstrap
 from matchcut.fusion import fuse_matrices, learn_weights
 from matchcut.fusion.matrices import rank_rows
 from matchcut.fusion.plot import plot_sweep

@@ -68,6 +68,19 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[None]:
         os.close(lock)
 
 
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can hold it: no half of a character, as JSON escapes and undecodable bytes leave behind.
+
+    >>> is_text("a café"), is_text("\\ud800")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     with atomic(path) as temporary:

@@ -78,7 +78,7 @@ def test_writer_goes_on_after_the_last_complete_shard(tmp_path):
     first.add("a", some_rows(0, 2), stamp="1")
     first.flush()
     first.add("b", some_rows(1, 2))
-    os.close(first._lock)  # killed: what was not flushed is gone, the lock goes with the process
+    del first  # killed: what was not flushed is gone, and so is the lock
     (tmp_path / "f" / "00001.npy").write_bytes(b"half a shard, whose .json was never written")
     (tmp_path / "f" / ".00002.npy.123.part").write_bytes(b"a quarter")
     with FeatureWriter(tmp_path / "f", MANIFEST) as writer:

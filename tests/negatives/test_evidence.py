@@ -118,5 +118,5 @@ def test_vectors_that_do_not_fit_are_one_line(evidence, message):
 
 
 def test_a_wrong_word_is_refused():
-    with pytest.raises(ValueError, match="'best' or 'mean'; got 'cosine', 'max'"):
+    with pytest.raises(ValueError, match="the 'best' or the 'mean' of captions; got 'cosine', 'text', 'max'"):
         Evidence(text={"e": torch.eye(2)}).similarity("e", captions="max")

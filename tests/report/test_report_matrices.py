@@ -9,7 +9,8 @@ from report_systems import ITEMS, RIGHT, pictures, system
 from matchcut.errors import MatchcutError
 from matchcut.evaluation import retrieval_metrics
 from matchcut.evaluation.matrices import ScoreMatrix
-from matchcut.evaluation.statistics import bootstrap, paired_permutation
+from matchcut.evaluation.resampling import bootstrap
+from matchcut.evaluation.statistics import paired_permutation
 from matchcut.report import report_matrices, write_report
 from matchcut.report.plots import curves
 

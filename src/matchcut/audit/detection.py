@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchcut.audit.content import Ints
-from matchcut.evaluation.statistics import Interval
+from matchcut.evaluation.resampling import Interval
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.floating]

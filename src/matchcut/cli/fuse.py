@@ -173,8 +173,8 @@ def _table(given: "Inputs", fused: Any, backward: Any, tag: str) -> "Table":
         return runs_table([evaluate_run(run, given.qrels, name=name) for run, name in ranked])
     from dataclasses import replace
 
+    from matchcut.evaluation.resampling import intervals
     from matchcut.evaluation.retrieval import retrieval_metrics
-    from matchcut.evaluation.statistics import intervals
     from matchcut.evaluation.tables import retrieval_table
 
     known = given.judgments()

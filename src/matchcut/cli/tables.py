@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from matchcut.evaluation.statistics import Interval
+from matchcut.evaluation.resampling import Interval
 from matchcut.search.searcher import Moment
 from matchcut.training.evaluation import Evaluation
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matchcut.errors import MatchcutError
+from matchcut.files import is_text
 
 PARTS = ("train", "val", "test")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -127,7 +128,7 @@ def _row(path: Path, line: int, entry: Mapping[str, object]) -> Row:
             raise MatchcutError(f"{where}: no {column!r}; a line has file, caption and, if you like, split")
         if not isinstance(value, str):
             raise MatchcutError(f"{where}: {column!r} must be text, got {value!r}")
-        if not value.isascii() and value != value.encode(errors="replace").decode():
+        if not is_text(value):
             raise MatchcutError(f"{where}: {column!r} holds half a character (a lone surrogate), got {value!r}")
         values[column] = _clean(value) if column == "caption" else value.strip()
         if not values[column] and column != "split":

@@ -9,6 +9,7 @@ from matchcut.collection import Collection, Item, Judgment, Shot
 from matchcut.datasets.report import Report
 from matchcut.datasets.shipped import once
 from matchcut.errors import MatchcutError
+from matchcut.files import is_text
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def store(
         if not all(entry.captions):
             raise MatchcutError(f"{name}: {entry.item.key} has an empty caption")
         for text in (entry.item.key, *entry.captions):
-            if not text.isascii() and text != text.encode(errors="replace").decode():
+            if not is_text(text):
                 raise MatchcutError(f"{name}: {entry.item.key!r}: half a character (a lone surrogate) in {text!r}")
     read = {entry.item.source for entry in entries} - {""}
     earlier = [failure.source for failure in collection.failures()]

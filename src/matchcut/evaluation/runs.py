@@ -7,7 +7,8 @@ import numpy as np
 
 from matchcut.evaluation.inferred import XinfAP, xinfap
 from matchcut.evaluation.qrels import Qrels
-from matchcut.evaluation.statistics import Comparison, Interval, compare, intervals
+from matchcut.evaluation.resampling import Interval, intervals
+from matchcut.evaluation.statistics import Comparison, compare
 from matchcut.evaluation.trec import Run
 
 

@@ -8,21 +8,7 @@ import numpy as np
 
 from matchcut.evaluation.arrays import to_numpy
 from matchcut.evaluation.ranks import Floats
-from matchcut.evaluation.resampling import CELLS, Interval, bootstrap, bootstrap_means, intervals, units
-
-__all__ = [
-    "Comparison",
-    "Interval",
-    "PairComparison",
-    "bootstrap",
-    "bootstrap_means",
-    "compare",
-    "compare_all",
-    "holm",
-    "intervals",
-    "paired_permutation",
-    "with_holm",
-]
+from matchcut.evaluation.resampling import CELLS, bootstrap, bootstrap_means, units
 
 EXACT_LIMIT = 13  # up to 2^13 sign patterns are enumerated instead of sampled
 

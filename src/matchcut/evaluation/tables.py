@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from matchcut.evaluation.resampling import Interval
 from matchcut.evaluation.retrieval import RetrievalMetrics
 from matchcut.evaluation.runs import RunEvaluation
-from matchcut.evaluation.statistics import Comparison, Interval
+from matchcut.evaluation.statistics import Comparison
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,9 +1,7 @@
 """Writing a feature set, shard by shard."""
 
-import fcntl
-import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
@@ -13,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from matchcut.errors import MatchcutError
 from matchcut.features import shards
 from matchcut.features.manifest import FILE, Manifest
+from matchcut.files import locked
 
 SHARD_BYTES = 64 * 2**20
 
@@ -48,8 +47,9 @@ class FeatureWriter:
         self._rows: list[NDArray[np.generic]] = []
         self._stamps: list[str] = []
         self._done: dict[str, str] = {}
-        self._lock = _lock(path)
-        try:
+        with ExitStack() as held:
+            busy = f"{path}: another process is writing this set; wait until it is done"
+            held.enter_context(locked(path / ".lock", busy=busy))
             for rest in path.glob(".*.part"):  # of a writer that was killed
                 rest.unlink()
             if force or not (path / FILE).exists():
@@ -60,9 +60,7 @@ class FeatureWriter:
             for number in there:
                 index = shards.read_index(path, number)
                 self._done.update(zip(index.ids, index.stamps, strict=True))
-        except BaseException:
-            os.close(self._lock)
-            raise
+            self._held = held.pop_all()
         self._number = there[-1] + 1 if there else 0
 
     @property
@@ -112,22 +110,7 @@ class FeatureWriter:
             if not isinstance(error, MatchcutError):  # after a full disk, writing again would only hide the reason
                 self.flush()
         finally:
-            os.close(self._lock)
-
-
-def _lock(path: Path) -> int:
-    """Hold the set against a second writer; the system lets go of it when the process ends, however it ends."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise MatchcutError(f"{path}: cannot be written: {error.strerror}; nothing was changed") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise MatchcutError(f"{path}: another process is writing this set; wait until it is done") from error
-    return lock
+            self._held.close()
 
 
 def _clear(path: Path) -> None:

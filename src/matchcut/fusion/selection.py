@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matchcut.evaluation.ranks import Floats
-from matchcut.evaluation.statistics import Comparison, Interval, bootstrap, paired_permutation, with_holm
+from matchcut.evaluation.resampling import Interval, bootstrap
+from matchcut.evaluation.statistics import Comparison, paired_permutation, with_holm
 from matchcut.fusion.combine import fuse, stack_runs
 from matchcut.fusion.stacked import Stacked
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matchcut.evaluation.statistics import Interval, bootstrap
+from matchcut.evaluation.resampling import Interval, bootstrap
 from matchcut.fusion.combine import fuse, stack_runs
 from matchcut.fusion.selection import PerQuery, decimals
 

@@ -74,7 +74,10 @@ class Evidence:
         """
         of = of or self._where(name)
         if kind not in ("cosine", "dot") or captions not in ("best", "mean") or of not in ("text", "item", "scores"):
-            raise ValueError(f"similarity is 'cosine' or 'dot', captions 'best' or 'mean'; got {kind!r}, {captions!r}")
+            raise ValueError(
+                "a similarity is 'cosine' or 'dot', of 'text', 'item' or 'scores', with the 'best' or the 'mean' of "
+                f"captions; got {kind!r}, {of!r}, {captions!r}"
+            )
         key = (name, of, kind, captions)
         if key not in self._known:
             with torch.enable_grad():  # whoever asks first may want a constant, the next one a gradient

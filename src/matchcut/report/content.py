@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from matchcut.evaluation.guard import Finding
-from matchcut.evaluation.statistics import Comparison, Interval, PairComparison
+from matchcut.evaluation.resampling import Interval
+from matchcut.evaluation.statistics import Comparison, PairComparison
 from matchcut.fusion.selection import Contribution
 from matchcut.fusion.sweep import SweepPoint
 

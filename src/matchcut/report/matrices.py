@@ -11,8 +11,9 @@ from matchcut.evaluation.arrays import Array, row_blocks
 from matchcut.evaluation.guard import Finding
 from matchcut.evaluation.matrices import ScoreMatrix, align
 from matchcut.evaluation.ranks import Ints, Ties
+from matchcut.evaluation.resampling import bootstrap_means, intervals
 from matchcut.evaluation.retrieval import DirectionMetrics, RetrievalMetrics, retrieval_metrics
-from matchcut.evaluation.statistics import bootstrap_means, compare_all, intervals
+from matchcut.evaluation.statistics import compare_all
 from matchcut.fusion.measures import matrix_measure
 from matchcut.report.content import Curve, Example, Examples, Found, Report, ResultTable, distinct_first
 from matchcut.report.ensemble import ensemble

@@ -9,7 +9,8 @@ from matchcut.errors import MatchcutError
 from matchcut.evaluation.guard import Finding
 from matchcut.evaluation.inferred import XinfAP, xinfap
 from matchcut.evaluation.qrels import Qrels
-from matchcut.evaluation.statistics import bootstrap_means, compare_all, intervals
+from matchcut.evaluation.resampling import bootstrap_means, intervals
+from matchcut.evaluation.statistics import compare_all
 from matchcut.evaluation.trec import Run
 from matchcut.fusion.measures import xinfap_per_topic
 from matchcut.report.content import Curve, Example, Examples, Found, Report, ResultTable

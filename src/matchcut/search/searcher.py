@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from matchcut.collection import Collection
 from matchcut.encoders import for_manifest
 from matchcut.errors import MatchcutError
+from matchcut.files import is_text
 from matchcut.models.base import score_all
 from matchcut.models.inputs import Padded
 from matchcut.search.index import ExactIndex
@@ -102,7 +103,7 @@ class Searcher:
         """
         if not text.strip():
             raise MatchcutError("the query is empty; describe what to look for in a sentence")
-        if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python reads bytes that are no text
+        if not is_text(text):
             raise MatchcutError("the query is not text in the terminal's encoding; type it in UTF-8")
         if k < 1:
             raise MatchcutError(f"--top must be at least 1, got {k}")

@@ -1,10 +1,8 @@
 """What became of each cell: `results.jsonl` in the folder of a sweep, one line a finished or failed model."""
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +10,7 @@ import msgspec
 
 from matchcut.collection import Collection
 from matchcut.errors import MatchcutError
-from matchcut.files import write_text
+from matchcut.files import locked, write_text
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,17 +78,10 @@ class ResultLog:
             raise MatchcutError(f"{self._path}: cannot be written: {error.strerror}") from error
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager[None]:
     """Hold the folder of a sweep, so that a second run of it is refused.
 
     Raises:
         MatchcutError: if another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise MatchcutError(f"{folder}: this sweep is running in another process") from error
-        yield
+    return locked(folder / ".lock", busy=f"{folder}: this sweep is running in another process")

@@ -11,8 +11,8 @@ from matchcut.collection import Collection
 from matchcut.errors import MatchcutError
 from matchcut.evaluation import retrieval_metrics
 from matchcut.evaluation.ranks import Ties
+from matchcut.evaluation.resampling import Interval, intervals
 from matchcut.evaluation.retrieval import DirectionMetrics, RetrievalMetrics
-from matchcut.evaluation.statistics import Interval, intervals
 from matchcut.training.data import PairData
 from matchcut.training.encode import score_split
 from matchcut.training.trained_model import TrainedModel
