@@ -232,6 +232,8 @@ def test_a_list_that_holds_an_item_twice_is_refused_wherever():
     for large in (4, 2**40):
         with pytest.raises(ValueError, match="topic 1: a list holds an item twice"):
             fuse_lists(np.array([[[1, 2, 3], [large, 5, large]], [[1, 2, 3], [6, -1, -1]]]))
+        with pytest.raises(ValueError, match="topic 0: a list holds an item twice"):
+            fuse_lists(np.array([[[large, 5, large]], [[6, 7, 8]]]))
     with pytest.raises(ValueError, match="topic a: a list holds a shot twice"):
         fuse([{"a": ["x", "y", "x"]}])
     unchecked = Run({"a": Ranking.of_order(["x", "y", "x"])})
