@@ -103,6 +103,14 @@ def test_a_large_picture_is_read_without_remarks(tmp_path):
     assert (done.stdout, done.stderr) == ("(30, 40, 3)\n", "")
 
 
+def test_a_picture_that_is_too_large_is_refused(tmp_path):
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "huge.png")
+    with pytest.raises(MatchcutError) as error:
+        read_image(tmp_path / "huge.png")
+    told = "cannot be read as an image: it has 200 megapixels; at most 179 are read, so make it smaller"
+    assert str(error.value) == f"{tmp_path}/huge.png: {told}"
+
+
 def test_zip_members(tmp_path):
     for name in ("a.png", "b.png"):
         Image.new("RGB", (4, 4), (GREYS[3],) * 3).save(tmp_path / name)

@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -78,6 +79,31 @@ def test_cut_off_after_the_index(make_video):
     path.write_bytes(content[: content.index(b"mdat") + 4 + (len(content) - content.index(b"mdat")) // 2])
     with pytest.raises(MatchcutError, match=r"long.mp4: cut off or damaged: \d\.\d of 10\.0 seconds can be decoded"):
         scan(source(path), FrameRule())
+
+
+@pytest.mark.parametrize("name", ["long.mkv", "long.webm", "long.avi"])
+def test_cut_off_where_the_container_keeps_the_length_elsewhere(make_video, name):
+    path = make_video(name, [(k * 37 % 256, k * 91 % 256, k * 53 % 256) for k in range(100)])
+    assert scan(source(path), FrameRule()).item.duration == pytest.approx(10)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(MatchcutError, match=rf"{name}: cut off or damaged: \d\.\d of 10\.0 seconds can be decoded"):
+        scan(source(path), FrameRule())
+
+
+def test_sound_that_goes_on_after_the_last_picture_is_no_damage(tmp_path):
+    path = tmp_path / "song.mkv"
+    with av.open(str(path), "w") as container:
+        video, sound = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=8000)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(10):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        container.mux(video.encode())
+        for number in range(40):  # 5.1 seconds
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.rate, frame.pts = 8000, number * 1024
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode())
+    assert scan(source(path), FrameRule()).item.duration == pytest.approx(1)
 
 
 def test_broken_files(tmp_path):

@@ -1,6 +1,7 @@
 """Still images: reading them from files and zip archives, and writing thumbnails."""
 
 import io
+import re
 import warnings
 import zlib
 from pathlib import Path
@@ -87,4 +88,9 @@ def _decode(data: bytes) -> Pixels:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        size = re.search(r"\d+", str(error))
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        has = f"it has {int(size[0]) / 1e6:,.0f} megapixels" if size else "it has too many pixels"
+        return f"{has}; at most {most / 1e6:,.0f} are read, so make it smaller"
     return str(getattr(error, "strerror", None) or error)

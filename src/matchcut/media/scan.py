@@ -79,7 +79,7 @@ def _scan_video(video: Video, rule: FrameRule, item: Item) -> Scan:
     if not times:
         raise MatchcutError(f"{video.path}: holds no frame that can be decoded")
     duration = times[-1] + (step or (1 / video.fps if video.fps else 0.0))
-    if duration < COVERED * video.length:
+    if max(duration, video.reached) < COVERED * video.length:
         raise MatchcutError(
             f"{video.path}: cut off or damaged: {duration:.1f} of {video.length:.1f} seconds can be decoded"
         )

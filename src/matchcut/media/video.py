@@ -45,6 +45,7 @@ class Video:
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else 0.0
         self.length = self._announced_length()
+        self.reached = 0.0  # how far decoding has come into a file that announces only the length of all its streams
 
     def __enter__(self) -> "Video":
         return self
@@ -103,7 +104,9 @@ class Video:
 
     def _decode(self) -> Iterator[tuple[float, Any]]:
         self._at_start = False
-        packets = self._container.demux(self._stream)
+        # Sound may go on after the last picture: then its packets show that the file is whole.
+        streams = [] if self._stream.duration is None else [self._stream]
+        packets: Any = self._container.demux(*streams)
         slots: deque[int] = deque()  # AVI: its packets count the moments of showing, though they come in decoding order
         while True:
             try:
@@ -113,6 +116,10 @@ class Video:
                 return
             if packet is None:
                 return
+            if self._stream.duration is None and packet.pts is not None:
+                self.reached = max(self.reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index != self._stream.index:
+                continue
             if self._counts_slots and packet.size and packet.dts is not None:
                 slots.append(packet.dts)
             try:
@@ -132,10 +139,13 @@ class Video:
                 yield float((stamp - self._first) * self._base), frame
 
     def _announced_length(self) -> float:
-        """Seconds of video that the file says it has; 0 if it does not say."""
+        """Seconds of video, or in Matroska of all that it holds, that the file says it has; 0 if it does not say."""
+        counted = self._stream.frames / self.fps if self._stream.frames and self.fps else 0.0
         if self._stream.duration:
-            return float(self._stream.duration * self._base)
-        return self._stream.frames / self.fps if self._stream.frames and self.fps else 0.0
+            length = float(self._stream.duration * self._base)
+            return max(length, counted) if self._counts_slots else length  # of a cut AVI it is what is left
+        whole = self._container.duration if "matroska" in self._container.format.name else None
+        return whole / av.time_base if whole else counted
 
 
 def _reason(error: Exception) -> str:
