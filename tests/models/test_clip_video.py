@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from clip_streams import (
 from torch import nn
 
 from matchcut.models.base import concat, score_all
-from matchcut.models.clip_towers import TowersConfig
+from matchcut.models.clip_towers import ClipTowers, TowersConfig
 from matchcut.models.clip_video import PRESETS, ClipVideo, ClipVideoConfig, TokenClipVideo
 from matchcut.models.convert import clip_video, openai_clip
 from matchcut.models.inputs import Padded
@@ -230,6 +231,31 @@ def test_towers_read_frames_and_tokens_and_learn(clip_folder: Path, interaction:
     assert after < before / 2
     towers_move = [p for name, p in model.named_parameters() if "towers" in name and p.grad is not None]
     assert len(towers_move) > 20
+
+
+def test_towers_are_those_of_a_whole_clip_in_32_bits(clip_folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+    from transformers import BertConfig, CLIPModel
+
+    whole = ClipTowers(TowersConfig(path=str(clip_folder)))
+    CLIPModel.from_pretrained(clip_folder).half().save_pretrained(tmp_path / "half")
+    half = ClipTowers(TowersConfig(path=str(tmp_path / "half")))
+    assert {p.dtype for p in half.parameters()} == {torch.float32}
+    torch.testing.assert_close(dict(half.named_parameters()), dict(whole.named_parameters()), atol=1e-3, rtol=1e-3)
+
+    copytree(clip_folder, tmp_path / "part")
+    weights = load_file(tmp_path / "part" / "model.safetensors")
+    del weights["text_projection.weight"]
+    save_file(weights, tmp_path / "part" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"part: the checkpoint lacks 1 weights, such as text_projection\.weight$"):
+        ClipTowers(TowersConfig(path=str(tmp_path / "part")))
+    BertConfig().save_pretrained(tmp_path / "bert")
+    (tmp_path / "empty").mkdir()
+    for start in ("pretrained", "random"):
+        with pytest.raises(ValueError, match="bert: a bert checkpoint; CLIP's towers need one of CLIP"):
+            ClipTowers(TowersConfig(path=str(tmp_path / "bert"), start=start))
+        with pytest.raises(ValueError, match="empty: no checkpoint; CLIP's"):
+            ClipTowers(TowersConfig(path=str(tmp_path / "empty"), start=start))
 
 
 @torch.no_grad()

@@ -1,10 +1,10 @@
 """What holds for every network and every preset."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 import torch
-from tiny_networks import ALL, NETWORKS, inputs, select, spoil, tensors, tiny
+from tiny_networks import ALL, ITEM_SHAPES, NETWORKS, TEXT_SHAPES, inputs, select, spoil, tensors, tiny
 from torch.nn import functional as F
 
 from matchcut.models import MODELS, config_class, presets
@@ -112,6 +112,15 @@ def test_nothing_scores_nothing(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_no_texts_are_encoded_as_none(name):
+    model = tiny(name).eval()
+    text_inputs, item_inputs = inputs()
+    text = model.encode_text(select(text_inputs, []))
+    assert len(text) == 0
+    assert model.score(text, model.encode_item(item_inputs)).shape == (0, 6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_factorising_networks_give_unit_vectors(name):
     model = tiny(name).eval()
     text_inputs, item_inputs = inputs()
@@ -143,10 +152,27 @@ def test_a_missing_vocabulary_is_an_error(name):
         tiny(name, vocabulary=0)
 
 
-def test_a_missing_stream_names_those_there_are():
-    config = presets("projection")["default"]
-    with pytest.raises(ValueError, match=r"reads the text stream 'minilm'; there are \['bert'\]"):
-        config.build({"bert": (4,)}, {"efficientnet-lite0": (4,)})
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_missing_stream_names_those_there_are(name):
+    config = tiny(name).config
+    for stream in config.text_streams:
+        others = {key: shape for key, shape in TEXT_SHAPES.items() if key != stream}
+        with pytest.raises(ValueError, match=rf"reads the text stream '{stream}'; there are \['b"):
+            config.build(others, ITEM_SHAPES)
+    with pytest.raises(ValueError, match=r"reads the item stream '.*'; there are \['grid'\]"):
+        config.build(TEXT_SHAPES, {"grid": (4, 6)})
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_sizes_below_one_are_named(name):
+    config = tiny(name).config
+    may_be_zero = {"vocabulary", "hidden_layers", "blocks", "block", "keep", "unknown"}
+    sizes = [f.name for f in fields(config) if f.type in ("int", int) and f.name not in may_be_zero]
+    assert "dim" in sizes
+    for size in sizes:
+        for wrong in (0, -1):
+            with pytest.raises(ValueError, match=rf"^{size} must be at least \d.*, got {wrong}"):
+                replace(config, **{size: wrong}).build(TEXT_SHAPES, ITEM_SHAPES)
 
 
 def test_score_all_refuses_empty_blocks():

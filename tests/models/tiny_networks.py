@@ -63,7 +63,7 @@ def inputs(count: int = 6, *, seed: int = 1) -> tuple[dict[str, Padded], dict[st
 
 def select(streams: Mapping[str, Padded], index: list[int]) -> dict[str, Padded]:
     """Some sequences of each stream."""
-    return {name: stream.select(torch.tensor(index)) for name, stream in streams.items()}
+    return {name: stream.select(torch.tensor(index, dtype=torch.int64)) for name, stream in streams.items()}
 
 
 def spoil(streams: Mapping[str, Padded]) -> dict[str, Padded]:

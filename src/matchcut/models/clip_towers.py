@@ -47,6 +47,9 @@ PATCH = {"openai/clip-vit-base-patch32": 32, "openai/clip-vit-base-patch16": 16}
 def architecture(path: str) -> Any:
     """The transformers `CLIPConfig` of a checkpoint.
 
+    Raises:
+        ValueError: if it is of another kind, of which transformers would make a CLIP that knows nothing.
+
     >>> architecture("openai/clip-vit-base-patch16").vision_config.patch_size
     16
     """
@@ -54,6 +57,11 @@ def architecture(path: str) -> Any:
 
     if path in PATCH:
         return CLIPConfig(vision_config={"patch_size": PATCH[path]})
+    kind = CLIPConfig.get_config_dict(path)[0].get("model_type")
+    if kind != "clip":
+        raise ValueError(
+            f"{path}: {f'a {kind} checkpoint' if kind else 'no checkpoint'}; CLIP's towers need one of CLIP"
+        )
     return CLIPConfig.from_pretrained(path)
 
 
@@ -63,16 +71,22 @@ class ClipTowers(nn.Module):
     The sentence is the projected hidden state of the last token of a caption (end-of-text); the words are the
     projected hidden states of all its tokens (CLIP4Clip and TS2-Net, released code). Needs the transformers package
     and weights on the hub or in a folder; only a built network reads them, later loads go through its state dict.
+    A checkpoint of another kind, or with weights missing, is a ValueError.
     """
 
     def __init__(self, config: TowersConfig) -> None:
         super().__init__()
         from transformers import CLIPModel
 
+        sizes = architecture(config.path)
         if config.start == "random":
-            self.clip = CLIPModel(architecture(config.path))
+            self.clip = CLIPModel(sizes)
         else:
-            self.clip = CLIPModel.from_pretrained(config.path)
+            # In 32 bits, whatever it is stored in: the steps of fine-tuning are lost in 16.
+            loaded: Any = CLIPModel.from_pretrained(config.path, dtype=torch.float32, output_loading_info=True)
+            self.clip, found = loaded
+            if missing := sorted(found["missing_keys"]):
+                raise ValueError(f"{config.path}: the checkpoint lacks {len(missing)} weights, such as {missing[0]}")
         self.clip.requires_grad_(config.trained)
         self.clip.logit_scale.requires_grad_(False)  # the loss has its own temperature
         self.config = config

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from matchcut.models.base import Inputs, Shapes, stream_shape, stream_width
 from matchcut.models.clip_towers import ClipTowers, TowersConfig
 from matchcut.models.inputs import Padded
+from matchcut.models.options import require_positive
 from matchcut.models.pooling import flatten_grid
 from matchcut.models.temporal_transformer import TemporalTransformer
 
@@ -53,9 +54,7 @@ class TrunkConfig:
             raise ValueError(f"frame_tokens must be first or all, got {self.frame_tokens!r}")
         if self.temporal not in ("mean", "transformer"):
             raise ValueError(f"temporal must be mean or transformer, got {self.temporal!r}")
-        for name in ("layers", "heads", "positions"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_positive(self, "layers", "heads", "positions")
 
 
 class ClipTrunk(nn.Module):

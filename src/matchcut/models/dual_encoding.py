@@ -6,11 +6,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from matchcut.models.base import Inputs, RetrievalModel, Shapes, stream_width
+from matchcut.models.base import Inputs, RetrievalModel, Shapes, stream_shape, stream_width
 from matchcut.models.inputs import Padded
 from matchcut.models.linear import xavier_linear
 from matchcut.models.multi_level import Attention, Level2, MultiLevel
 from matchcut.models.normalise import l2_normalise
+from matchcut.models.options import require_positive, require_rate
 from matchcut.models.pooling import masked_mean
 from matchcut.models.words import WordEmbedding
 
@@ -62,10 +63,8 @@ class LevelsConfig:
             raise ValueError("the text side needs a stream: words and tokens are both empty")
         if self.attention_in not in ("text", "item"):
             raise ValueError(f"attention_in must be text or item, got {self.attention_in!r}")
-        if self.max_frames < 1:
-            raise ValueError(f"max_frames must be at least 1, got {self.max_frames}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
+        require_positive(self, "word_dim", "item_hidden", "text_hidden", "filters", "max_frames")
+        require_rate(self, "dropout")
 
     def levels(self, side: Literal["text", "item"], width: int) -> MultiLevel:
         """Levels 2 and 3 of one side, for rows of this width."""
@@ -88,6 +87,10 @@ class DualEncodingConfig(LevelsConfig):
     """Options of `DualEncoding`: those of its encoders, and dim, the size of the common space."""
 
     dim: int = 2048
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "dim")
 
     def build(self, text_shapes: Shapes, item_shapes: Shapes) -> "DualEncoding":
         """Make the network for streams of these row shapes."""
@@ -138,6 +141,8 @@ class TextLevels(nn.Module):
     def __init__(self, config: LevelsConfig, shapes: Shapes) -> None:
         super().__init__()
         self.config = config
+        if config.words:
+            stream_shape(shapes, config.words, "text")
         self.embedding = WordEmbedding(config.vocabulary, config.word_dim) if config.words else None
         token_width = stream_width(shapes, config.tokens, "text") if config.tokens else 0
         self.levels = config.levels("text", token_width + (config.word_dim if config.words else 0))

@@ -12,6 +12,7 @@ from matchcut.models.base import Inputs, RetrievalModel, Rows, Shapes, Step, str
 from matchcut.models.dual_encoding import LatentSpace, LevelsConfig, TextLevels, VideoLevels
 from matchcut.models.multi_level import Attention
 from matchcut.models.normalise import dot_products
+from matchcut.models.options import require_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,7 @@ class HybridSpaceConfig(LevelsConfig):
         super().__post_init__()
         if not 0 <= self.latent_share <= 1:
             raise ValueError(f"latent_share must be from 0 to 1, got {self.latent_share}")
-        if self.concepts < 1:
-            raise ValueError(f"concepts must be at least 1, got {self.concepts}")
+        require_positive(self, "dim", "concepts")
 
     def build(self, text_shapes: Shapes, item_shapes: Shapes) -> "HybridSpace":
         """Make the network for streams of these row shapes."""

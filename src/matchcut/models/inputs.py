@@ -42,5 +42,5 @@ class Padded:
     def select(self, index: Tensor) -> "Padded":
         """The sequences of these positions, index [M] int64, without padding that none of them needs."""
         lengths = self.lengths[index]
-        longest = int(lengths.max()) if len(lengths) else 0
+        longest = int(lengths.max()) if len(lengths) else min(1, self.values.shape[1])
         return Padded(self.values[index][:, :longest], lengths)

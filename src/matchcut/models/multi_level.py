@@ -77,6 +77,8 @@ class ConvolutionLevel(nn.Module):
 
 def _peak(conv: nn.Conv1d, x: Tensor, lengths: Tensor) -> Tensor:
     """The largest response of each sequence, at least 0, [N, filters]; x: steps of all sequences, [sum of n, width]."""
+    if not len(lengths):  # segment_reduce refuses it
+        return x.new_zeros(0, conv.out_channels)
     gap = conv.kernel_size[0] - 1
     total = len(x) + gap * len(lengths)
     owner = torch.arange(len(lengths), device=x.device).repeat_interleave(lengths, output_size=len(x))

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from matchcut.models.base import Inputs, RetrievalModel, Rows, Shapes, stream_width
 from matchcut.models.inputs import Padded
 from matchcut.models.normalise import dot_products, l2_normalise
+from matchcut.models.options import require_positive, require_rate
 from matchcut.models.pooling import flatten_grid
 from matchcut.models.token_interaction import start_small
 
@@ -56,15 +57,12 @@ class MultimodalTransformerConfig:
             raise ValueError("experts must name at least one item stream, got none")
         if self.times and len(self.times) != len(self.experts):
             raise ValueError(f"times must name one stream an expert, got {len(self.times)} for {len(self.experts)}")
-        for name in ("dim", "layers", "heads", "feed_forward", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_positive(self, "dim", "layers", "heads", "feed_forward", "max_tokens")
         if self.dim % self.heads:
             raise ValueError(f"heads must divide dim = {self.dim}, got {self.heads}")
         if self.positions <= self.max_tokens:
             raise ValueError(f"positions must be above max_tokens = {self.max_tokens}, got {self.positions}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
+        require_rate(self, "dropout")
         if self.missing not in ("renormalise", "keep"):
             raise ValueError(f"missing must be renormalise or keep, got {self.missing!r}")
         if self.normalise not in ("features", "tokens"):

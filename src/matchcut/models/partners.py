@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from matchcut.models.inputs import Padded
+from matchcut.models.options import require_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,7 @@ class PartnersConfig:
             raise ValueError(f"margin must be 0 or more, got {self.margin}")
         if self.terms not in ("visual", "textual", "all"):
             raise ValueError(f"terms must be visual, textual or all, got {self.terms!r}")
-        for name in ("max_words", "max_visual"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_positive(self, "max_words", "max_visual")
 
 
 class CrossModalWeights(nn.Module):

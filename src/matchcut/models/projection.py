@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from matchcut.models.base import Inputs, RetrievalModel, Shapes, stream_width
 from matchcut.models.inputs import Padded
 from matchcut.models.normalise import l2_normalise
+from matchcut.models.options import require_positive, require_rate
 from matchcut.models.pooling import Pool, Pooling, flatten_grid
 
 Norm = Literal["none", "layer", "batch"]
@@ -42,12 +43,8 @@ class ProjectionConfig:
     norm: Norm = "layer"
 
     def __post_init__(self) -> None:
-        for name in ("dim", "heads", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("dropout", "input_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
+        require_positive(self, "dim", "heads", "hidden")
+        require_rate(self, "dropout", "input_dropout")
         if self.hidden_layers < 0:
             raise ValueError(f"hidden_layers must be 0 or more, got {self.hidden_layers}")
         if not self.text or not self.item:

@@ -24,6 +24,7 @@ from matchcut.models.batch_norm import masked_batch_norm
 from matchcut.models.inputs import Padded
 from matchcut.models.linear import xavier_linear
 from matchcut.models.normalise import l2_normalise
+from matchcut.models.options import require_positive, require_rate
 from matchcut.models.pooling import flatten_grid, masked_mean
 from matchcut.models.similarity_reasoning import SimilarityFilter, SimilarityGraph
 from matchcut.models.words import WordBiGRU
@@ -73,6 +74,8 @@ class SGRAFConfig:
             raise ValueError(f"region_norm must be region or feature, got {self.region_norm!r}")
         if self.block < 0 or self.keep < 0:
             raise ValueError(f"block and keep must be 0 or more, got {self.block} and {self.keep}")
+        require_positive(self, "dim", "word_dim", "similarity_dim", "regions")
+        require_rate(self, "dropout")
 
     def build(self, text_shapes: Shapes, item_shapes: Shapes) -> "SGRAF":
         """Make the network for streams of these row shapes."""

@@ -10,6 +10,7 @@ from matchcut.models.gpo import GPO
 from matchcut.models.inputs import Padded
 from matchcut.models.linear import xavier_linear
 from matchcut.models.normalise import l2_normalise
+from matchcut.models.options import require_positive, require_rate
 from matchcut.models.pooling import flatten_grid
 from matchcut.models.size_augmentation import change_words, drop_rows
 from matchcut.models.words import WordBiGRU
@@ -52,9 +53,8 @@ class VSEInfinityConfig:
         return (self.item,)
 
     def __post_init__(self) -> None:
-        for name in ("drop", "drop_text", "change"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
+        require_rate(self, "drop", "drop_text", "change")
+        require_positive(self, "word_dim")
         if self.dim < 2:
             raise ValueError(f"dim must be at least 2, got {self.dim}")
 

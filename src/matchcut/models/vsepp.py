@@ -8,6 +8,7 @@ from torch import Tensor
 from matchcut.models.base import Inputs, RetrievalModel, Shapes, stream_rows, stream_shape, stream_width
 from matchcut.models.linear import xavier_linear
 from matchcut.models.normalise import l2_normalise
+from matchcut.models.options import require_positive
 from matchcut.models.pooling import flatten_grid, masked_mean
 from matchcut.models.words import WordGRU
 
@@ -42,8 +43,7 @@ class VSEPPConfig:
     def __post_init__(self) -> None:
         if self.image not in ("flatten", "mean"):
             raise ValueError(f"image must be flatten or mean, got {self.image!r}")
-        if self.regions < 1:
-            raise ValueError(f"regions must be at least 1, got {self.regions}")
+        require_positive(self, "dim", "word_dim", "regions")
 
     def build(self, text_shapes: Shapes, item_shapes: Shapes) -> "VSEPP":
         """Make the network for streams of these row shapes."""

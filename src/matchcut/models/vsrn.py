@@ -12,6 +12,7 @@ from matchcut.models.caption_decoder import CaptionDecoder, RegionReader
 from matchcut.models.inputs import Padded
 from matchcut.models.linear import xavier_linear
 from matchcut.models.normalise import l2_normalise
+from matchcut.models.options import require_positive
 from matchcut.models.pooling import flatten_grid
 from matchcut.models.words import WordGRU
 
@@ -55,6 +56,7 @@ class VSRNConfig:
             raise ValueError(f"norm_axis must be regions or features, got {self.norm_axis!r}")
         if self.blocks < 0:
             raise ValueError(f"blocks must be 0 or more, got {self.blocks}")
+        require_positive(self, "dim", "word_dim", "caption_hidden")
 
     def build(self, text_shapes: Shapes, item_shapes: Shapes) -> "VSRN":
         """Make the network for streams of these row shapes."""
