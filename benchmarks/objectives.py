@@ -7,9 +7,11 @@ the tables into docs/objectives_speed.md. Needs the extra `oracles`.
 """
 
 import argparse
+import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +20,18 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 from matchcut.files import write_text
-from matchcut.losses import HingeLoss, InfoNCE, Loss, NegNCE, Objective, SigmoidLoss, Term, chunked, unit
+from matchcut.losses import (
+    HingeLoss,
+    InfoNCE,
+    Loss,
+    NegNCE,
+    Objective,
+    PolynomialLoss,
+    SigmoidLoss,
+    Term,
+    chunked,
+    unit,
+)
 from matchcut.losses.dots import dots
 from matchcut.negatives import (
     AdaptiveMargin,
@@ -43,6 +56,7 @@ PAIRS_OF_VECTORS_LIMIT = 256  # sentence-transformers' guided loss makes B x B x
 PAGE = Path(__file__).parent.parent / "docs" / "objectives_speed.md"
 EMPTY = "own pairs alone"
 HINGE = "`HingeLoss`, `from_embeddings`"
+CHUNKED = "`HingeLoss`, `chunked`"
 PLAIN = "`HingeLoss`, scores given"
 BATCH_HARD = "pytorch-metric-learning, batch-hard triplets"
 TREATMENTS: list[Treatment] = [
@@ -53,6 +67,7 @@ TREATMENTS: list[Treatment] = [
     RelevantPositives("e", threshold=0.9),
     SemanticMargin("e"),
     AdaptiveMargin("e"),
+    AdaptiveMargin("e", mapping="step", steps=((0.0, 0.0), (0.4, 0.2))),
     RelevanceMargin("e"),
     Reweight("e"),
     SemiHard(),
@@ -66,16 +81,22 @@ INTRODUCTION = """# How fast the objectives are
 
 Written by `python benchmarks/objectives.py --write`, on {where}, torch {torch}. A step is the cosine scores of B texts
 and B items at d = 512, the loss, and the gradient of both. Cases take turns; the least processor time of each counts.
+When it began, {load:.0f} programs wanted the {cores} cores: where there are more programs than cores every case finds
+its caches emptied, and a treatment's share grows by several percent; only ratios within a column mean something then.
 
 *Peak* is the most that torch's allocator holds during a step, a copy of the embeddings and their gradients included. No
 loss can do without those: *own pairs alone* is a step that normalises, takes the scores of the B own pairs, and their
 gradients. *Beyond own pairs* is what the loss itself adds to that peak; it is below 0 where `matchcut.losses.unit`
-normalises in less memory than torch.
+normalises in less memory than torch. No peak can fall to a fifth of batch-hard's at B = 1,024, as the copies of the
+embeddings and their gradients are more than that; at B = 8,192 `chunked` stays below a tenth.
 
 The second tables say what a treatment adds to the hinge on the hardest negative. *Scores given*: `objective(scores)`,
 the gradient goes through the whole matrix. *from_embeddings*: `objective.from_embeddings(unit(text), unit(item))`, the
 same loss in less than half the time, so that the same milliseconds are a larger share. *Matrix*: the evidence's
-similarities are stored. *Vectors*: the step computes them from vectors of d = 384, which is most of what is added.
+similarities are stored. *Vectors*: the step computes them from vectors of d = 384, which is most of what is added. They
+are symmetric, so half a product is enough: strips on and below the diagonal, copied above it. But half of B x B x 384
+multiplications is an eighth of a step's three products of B x B x 512, and three eighths of the one product of
+`from_embeddings`: about a tenth, or a fifth, of the step before anything is decided.
 sentence-transformers' guided loss makes B x B x d numbers, 12 GiB at B = 1,024, where it took 28 s; so it is measured
 at B = 128 alone."""
 
@@ -194,7 +215,8 @@ def losses(batch: Batch) -> dict[str, Step]:
     found = {
         EMPTY: own_pairs(batch),
         HINGE: from_embeddings(batch, HingeLoss()),
-        "`HingeLoss`, `chunked`": in_blocks(batch, HingeLoss()),
+        CHUNKED: in_blocks(batch, HingeLoss()),
+        "`PolynomialLoss`, `from_embeddings`": from_embeddings(batch, PolynomialLoss()),
         "`InfoNCE`, `chunked`": in_blocks(batch, InfoNCE()),
         "`SigmoidLoss`, `chunked`": in_blocks(batch, SigmoidLoss(learned=False)),
     }
@@ -222,14 +244,19 @@ def clock(device: str) -> float:
 
 
 def times(batch: Batch, steps: dict[str, Step], repeats: int, device: str) -> dict[str, float]:
+    """The least milliseconds of each step, forward and backward."""
+    return least_times({name: partial(run, batch, step) for name, step in steps.items()}, repeats, device)
+
+
+def least_times(calls: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
     """The least milliseconds of each, in turns; the first turn warms up, if there is another."""
-    best = dict.fromkeys(steps, float("inf"))
+    best = dict.fromkeys(calls, float("inf"))
     for turn in range(repeats + 1):
-        for name, step in steps.items():
+        for name, call in calls.items():
             if turn > 1 and best[name] > SLOW:
                 continue
             start = clock(device)
-            run(batch, step)
+            call()
             if turn or not repeats:
                 best[name] = min(best[name], 1000 * (clock(device) - start))
     return best
@@ -261,9 +288,28 @@ def losses_table(batch: Batch, repeats: int, device: str) -> list[str]:
     if BATCH_HARD in steps:
         faster = took[BATCH_HARD] / took[HINGE]
         lean = (held[HINGE] - held[EMPTY]) / (held[BATCH_HARD] - held[EMPTY])
+        most, least = held[BATCH_HARD], 4 * batch.text.nbytes / 2**20  # a copy and a gradient of both sides
         lines += ["", f"`from_embeddings` takes 1 / {faster:.1f} of the time of batch-hard triplets, "]
-        lines[-1] += f"{held[HINGE] / held[BATCH_HARD]:.2f} of their peak, {lean:.2f} of their memory beyond own pairs."
+        lines[-1] += f"{held[HINGE] / most:.2f} of their peak, {lean:.2f} of their memory beyond own pairs; "
+        lines[-1] += f"`chunked` {held[CHUNKED] / most:.2f} of their peak."
+        lines[-1] += f" The copies of the embeddings and their gradients alone are {least / most:.2f} of it."
     return lines
+
+
+def product_line(batch: Batch, repeats: int, device: str) -> str:
+    """The similarities of vectors with themselves beside a plain product."""
+
+    def plain() -> Tensor:
+        unit_vectors = _cosine(batch.vectors)
+        return unit_vectors @ unit_vectors.T
+
+    def symmetric() -> Tensor:
+        return Evidence(text={"e": batch.vectors}).similarity("e")
+
+    took = least_times({"plain": plain, "symmetric": symmetric}, max(repeats, 3), device)
+    ratio = took["symmetric"] / took["plain"]
+    told = f"Similarities of vectors of d = 384: {took['symmetric']:.2f} ms, {ratio:.2f} of the {took['plain']:.2f} ms "
+    return told + "of normalising and a whole product."
 
 
 def treatments_table(batch: Batch, repeats: int, device: str) -> list[str]:
@@ -297,14 +343,19 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     where = f"one CPU core ({platform.machine()})" if args.device == "cpu" else torch.cuda.get_device_name()
-    parts = [INTRODUCTION.format(where=where, torch=torch.__version__)]
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    parts = [INTRODUCTION.format(where=where, torch=torch.__version__, load=load, cores=cores)]
     for size in args.sizes:
         batch = Batch(size, args.device)
         few = args.repeats if size < LARGE else 0
-        parts += [f"## B = {size:,}", "\n".join(losses_table(batch, few, args.device))]
+        many = few * max(1, 1024 // size)  # small differences of short times
+        told = [f"## B = {size:,}", "\n".join(losses_table(batch, few, args.device))]
         if size < LARGE:
-            parts.append("\n".join(treatments_table(batch, args.repeats, args.device)))
-        print("\n\n".join(parts[-3:] if size < LARGE else parts[-2:]), flush=True)
+            told.append("\n".join(treatments_table(batch, many, args.device)))
+        if size <= WHOLE_MATRIX_LIMIT:
+            told.append(product_line(batch, many, args.device))
+        print("\n\n".join(told), flush=True)
+        parts += told
     if args.write:
         write_text(PAGE, "\n\n".join(parts) + "\n")
 

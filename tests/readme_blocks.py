@@ -1,4 +1,5 @@
-"""Checks the code blocks of README.md and docs/: Python runs, TOML parses, `matchcut` commands and their flags exist.
+"""Checks the code blocks of README.md and docs/: Python runs, and prints what is shown after `>>>`, TOML parses,
+`matchcut` commands and their flags exist.
 
     python tests/readme_blocks.py
 
@@ -6,6 +7,7 @@ A Python block that needs files of the reader starts with the comment `# not run
 """
 
 import contextlib
+import doctest
 import io
 import re
 import shlex
@@ -63,6 +65,8 @@ def main_check() -> int:
     count = wrong = 0
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = path.read_text(encoding="utf-8")
+        failed, examples = doctest.testfile(str(path), module_relative=False)
+        count, wrong = count + examples, wrong + failed
         for match in BLOCK.finditer(text):
             count += 1
             line = text[: match.start()].count("\n") + 1
@@ -71,7 +75,7 @@ def main_check() -> int:
             except Exception as error:
                 wrong += 1
                 print(f"{path.relative_to(ROOT)}, line {line}: {type(error).__name__}: {error}")
-    print(f"{count} code blocks checked, {wrong} wrong")
+    print(f"{count} code blocks and examples checked, {wrong} wrong")
     return wrong
 
 

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from matchcut.losses import HingeLoss, InfoNCE, NegNCE, Objective, SigmoidLoss, Term, chunked, presets
+from matchcut.losses import HingeLoss, InfoNCE, NegNCE, Objective, PolynomialLoss, SigmoidLoss, Term, chunked, presets
 from matchcut.negatives import (
     AdaptiveMargin,
     DropAbove,
@@ -20,6 +20,8 @@ LOSSES = [
     HingeLoss(),
     HingeLoss(reduction="mean", direction="t2i"),
     HingeLoss(direction="i2t"),
+    PolynomialLoss(margin=0.4),
+    PolynomialLoss(direction="i2t", reduction="sum"),
     InfoNCE(scale=10.0),
     InfoNCE(scale=10.0, learned=True, direction="i2t", reduction="sum"),
     SigmoidLoss(),
@@ -28,6 +30,7 @@ TREATMENTS = [
     [],
     [DropAbove("e", threshold=0.3), SemanticMargin("e", similarity="cosine", scale=0.3)],
     [DropSimilar("e", threshold=0.3, select="evidence"), AdaptiveMargin("e", statistics=(1.0, 0.4))],
+    [AdaptiveMargin("e", mapping="step", steps=[[0.0, 0.0], [0.5, 0.1], [1.0, 0.4]])],
     [RelevantPositives("s", threshold=0.9), RelevanceMargin("s", scale=0.3), Reweight("e", floor=0.1)],
 ]
 
@@ -91,7 +94,7 @@ class Largest(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("loss", [HingeLoss(), InfoNCE(), SigmoidLoss()], ids=repr)
+@pytest.mark.parametrize("loss", [HingeLoss(), PolynomialLoss(), InfoNCE(), SigmoidLoss()], ids=repr)
 def test_nothing_larger_than_a_block_is_made(loss):
     ids = torch.arange(256)
     text, item = torch.randn(256, 4, requires_grad=True), torch.randn(256, 4, requires_grad=True)
@@ -102,7 +105,7 @@ def test_nothing_larger_than_a_block_is_made(loss):
 
 def test_empty_and_wrong_chunk():
     none = torch.empty(0, dtype=torch.int64)
-    for loss in (HingeLoss(), InfoNCE(), SigmoidLoss()):
+    for loss in (HingeLoss(), PolynomialLoss(), InfoNCE(), SigmoidLoss()):
         zero = chunked(Objective([Term(loss)]), torch.zeros(0, 4), torch.zeros(0, 4), text_items=none, items=none)
         assert zero == 0
     with pytest.raises(ValueError, match="at least 1"):

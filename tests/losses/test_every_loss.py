@@ -6,13 +6,25 @@ import sys
 import pytest
 import torch
 
-from matchcut.losses import LOSSES, HingeLoss, InfoNCE, LadderLoss, NegNCE, PartialOrder, SigmoidLoss, SoftTargets
+from matchcut.losses import (
+    LOSSES,
+    HingeLoss,
+    InfoNCE,
+    LadderLoss,
+    NegNCE,
+    PartialOrder,
+    PolynomialLoss,
+    SigmoidLoss,
+    SoftTargets,
+)
 from matchcut.negatives import Evidence, PairTable
 
 EVERY = [
     HingeLoss(),
     HingeLoss(negatives="all", reduction="mean_terms"),
     HingeLoss(negatives="semi_hard", positives="hardest", reduction="mean"),
+    PolynomialLoss(),
+    PolynomialLoss(margin=1.0, positive=(1.0, 0.0, -1.0, 0.5), negative=[0.5, 0.1], reduction="sum"),
     InfoNCE(scale=5.0),
     InfoNCE(scale=5.0, positives="sum", hardness=1.0),
     InfoNCE(scale=5.0, positives="separate", learned=True),
@@ -111,7 +123,9 @@ def test_prints_as_what_builds_it(loss):
 def test_losses_need_torch_alone():
     allowed = {"matchcut", "torch"}
     program = f"""
-import sys, torch, torch.utils.checkpoint
+import sys
+sys.modules["numpy"] = None  # PyTorch does without
+import torch, torch.utils.checkpoint
 class Guard:
     def find_spec(self, name, path=None, target=None):
         top = name.split(".")[0]
@@ -121,6 +135,9 @@ sys.meta_path.insert(0, Guard())
 import matchcut.losses, matchcut.negatives
 rooms = {{n.split(".")[1] for n in sys.modules if n.startswith("matchcut.")}}
 assert rooms <= {{"losses", "negatives"}}, rooms
+scores = torch.arange(64.0 * 64).reshape(64, 64)
+table = matchcut.negatives.PairTable.from_ids(text_items=torch.arange(64), items=torch.arange(64))
+assert matchcut.negatives.TopK(1)(table, matchcut.negatives.Evidence(), scores).negative.sum() == 64
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

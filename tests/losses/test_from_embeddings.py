@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from matchcut.losses import Expert, HingeLoss, InfoNCE, Objective, Term, presets, unit
+from matchcut.losses import Expert, HingeLoss, InfoNCE, Objective, PolynomialLoss, Term, presets, unit
 from matchcut.losses.dots import dots
 from matchcut.losses.hardest import argmax, hardest
 from matchcut.negatives import (
@@ -69,6 +69,12 @@ def test_value_gradients_and_report_are_those_of_the_scores(shape, negatives, tr
     ):
         loss = HingeLoss(negatives=negatives, positives=positives, reduction=reduction, direction=direction)
         same(Objective([Term(loss, treatments, weight=0.5)]), *batch(*shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("treatments", TREATMENTS, ids=lambda t: "-".join(x.name for x in t) or "none")
+def test_polynomials_too(shape, treatments):
+    same(Objective([Term(PolynomialLoss(margin=1.0), treatments), Term(HingeLoss())]), *batch(*shape))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,20 @@
+import tomllib
+
+import numpy as np
 import pytest
 import torch
 
-from matchcut.losses import LOSSES, Expert, HingeLoss, InfoNCE, NegNCE, Objective, Ramp, Term, presets
-from matchcut.negatives import DropAbove, DropSimilar, Evidence, PairTable, RelevanceMargin, SemanticMargin, TopK
+from matchcut.losses import LOSSES, Expert, HingeLoss, InfoNCE, LadderLoss, NegNCE, Objective, Ramp, Term, presets
+from matchcut.negatives import (
+    AdaptiveMargin,
+    DropAbove,
+    DropSimilar,
+    Evidence,
+    PairTable,
+    RelevanceMargin,
+    SemanticMargin,
+    TopK,
+)
 
 IDS = torch.tensor([0, 1, 2, 3])
 TABLE = PairTable.from_ids(text_items=IDS, items=IDS)
@@ -48,6 +60,7 @@ def test_parts_that_the_network_hands_over():
     assert objective.report["captions"] == 2
     with pytest.raises(ValueError, match="weights the part 'captions'"):
         objective(scores(), TABLE)
+    assert Objective([Term(HingeLoss())], extra={"captions": 0.0})(scores(), TABLE) == HingeLoss()(scores(), TABLE)
 
 
 def test_report():
@@ -148,6 +161,9 @@ def test_prints_as_what_builds_it():
     )
     again = eval(repr(objective))
     assert repr(again) == repr(objective)
+    expression, section = str(objective).split("\n# ")
+    assert expression == repr(objective)
+    assert tomllib.loads(section)["objective"] == objective.to_recipe()
     assert objective.to_recipe() == {
         "terms": [
             {
@@ -219,3 +235,25 @@ def test_what_is_no_term_or_no_loss_is_refused():
 def test_an_infinite_option_prints_as_what_builds_it():
     loss = InfoNCE(learned=True, max_scale=float("inf"))
     assert eval(repr(loss)).max_scale == loss.max_scale
+
+
+@pytest.mark.parametrize(
+    ("build", "option"),
+    [
+        (lambda nan: Term(HingeLoss(margin=nan)), "margin"),
+        (lambda nan: Term(LadderLoss("e", margins=[nan])), "margins"),
+        (lambda nan: Term(HingeLoss(), [SemanticMargin("e", base=nan)]), "base"),
+        (lambda nan: Term(HingeLoss(), weight=nan), "weight"),
+        (lambda nan: Expert([AdaptiveMargin("e", mean=nan)]), "mean"),
+        (lambda nan: Expert(weight=Ramp(last=nan)), "last"),
+    ],
+)
+def test_an_option_that_is_nan_is_refused(build, option):
+    with pytest.raises(ValueError, match=rf"^{option} must be a number, got .*nan"):
+        build(float("nan"))
+
+
+@pytest.mark.parametrize("wrong", [[[0.5]], np.zeros((4, 4))], ids=["list", "array"])
+def test_scores_that_are_no_tensor_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"scores must be a tensor \[T, V\], or several by name, got a (list|ndarray)"):
+        Objective([Term(HingeLoss())])(wrong, TABLE)

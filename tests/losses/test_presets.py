@@ -63,11 +63,15 @@ def test_ranp_equals_the_loops():
     assert got.item() == pytest.approx(total)
 
 
-def test_unpaired_batches_need_positives_by_id():
-    table = PairTable.from_ids(text_items=torch.tensor([0, 0, 1]), items=torch.tensor([0, 1]))
+@pytest.mark.parametrize("preset", [presets.vsepp, presets.infonce, presets.negnce])
+def test_unpaired_batches_have_each_item_once_or_positives_by_id(preset):
+    once = PairTable.from_ids(text_items=torch.tensor([0, 0, 1]), items=torch.tensor([0, 1]))
+    scores = torch.rand(3, 2)
+    assert torch.equal(preset()(scores, once), preset(same_item="positive")(scores, once))
+    twice = PairTable.from_ids(text_items=torch.tensor([0, 0, 1]), items=torch.tensor([1, 0, 0, 2]))
     with pytest.raises(ValueError, match="not paired"):
-        presets.infonce()(torch.rand(3, 2), table)
-    assert torch.isfinite(presets.infonce(same_item="positive")(torch.rand(3, 2), table))
+        preset()(torch.rand(3, 4), twice)
+    assert torch.isfinite(preset(same_item="positive")(torch.rand(3, 4), twice))
 
 
 def test_cmgsd_has_margin_zero_for_captions_of_the_same_item_in_every_expert():

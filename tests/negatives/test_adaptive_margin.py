@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ def distances(d01, d02, d12):
     return 1 - d
 
 
+STEPS = [[0.0, 0.05], [0.25, 0.1], [0.5, 0.1], [0.65, 0.3]]
 TAU, OMEGA = distances(0.2, 0.6, 0.7), distances(0.3, 0.5, 0.4)
 EVIDENCE = Evidence(scores={"tau": TAU, "omega": OMEGA})
 S = torch.tensor([[0.50, 0.46, 0.30], [0.48, 0.52, 0.33], [0.35, 0.31, 0.55]], dtype=torch.float64)
@@ -177,7 +180,25 @@ def test_a_detached_look_does_not_cut_a_joint_one():
 
 
 @pytest.mark.parametrize(
-    "options", [{"spread": -1}, {"mapping": "log"}, {"statistics": (0.5, 0.0)}, {"statistics": (0.5,)}]
+    "options",
+    [
+        {"spread": -1},
+        {"mapping": "log"},
+        {"statistics": (0.5, 0.0)},
+        {"statistics": (0.5,)},
+        {"steps": STEPS},
+        {"mapping": "step"},
+        {"mapping": "step", "steps": [(0.0, 0.1, 0.2)]},
+        {"mapping": "step", "steps": [(0.1, 0.1)]},
+        {"mapping": "step", "steps": [(0.0, 0.1), (0.5, 0.2), (0.5, 0.3)]},
+        {"mapping": "step", "steps": [(0.0, 0.1), (0.5, 0.2), (0.4, 0.3)]},
+        {"mapping": "step", "steps": [(0.0, 0.2), (0.5, 0.1)]},
+        {"mapping": "step", "steps": STEPS, "gradient": "joint"},
+        {"mapping": "step", "steps": STEPS, "diagonal": True},
+        {"mapping": "step", "steps": STEPS, "spread": 0.1},
+        {"mapping": "step", "steps": STEPS, "statistics": (0.5, 0.2)},
+    ],
+    ids=str,
 )
 def test_wrong_options(options):
     with pytest.raises(ValueError):
@@ -187,6 +208,56 @@ def test_wrong_options(options):
 def test_prints_as_an_equal_object():
     made = AdaptiveMargin("tau", statistics=[0.5, 0.2])
     assert eval(repr(made)) == made
+
+
+def test_steps_equal_the_loop():
+    torch.manual_seed(0)
+    text, other = torch.randn(6, 4), torch.randn(5, 4)
+    text[1] = other[0] * 2  # distance 0 up to rounding
+    table = PairTable.from_ids(text_items=torch.arange(6), items=torch.arange(5))
+    got = AdaptiveMargin("e", mapping="step", steps=STEPS)(
+        table, Evidence(text={"e": text}, item_text={"e": other}), torch.zeros(6, 5)
+    ).margin
+    unit = [[x / math.sqrt(sum(y * y for y in row)) for x in row] for row in (*text.tolist(), *other.tolist())]
+    for t in range(6):
+        for v in range(5):
+            distance = max(0.0, 1 - sum(a * b for a, b in zip(unit[t], unit[6 + v], strict=True)))
+            wanted = [margin for least, margin in STEPS if least <= distance][-1]
+            assert got[t, v].item() == pytest.approx(wanted)
+    assert len(got.unique()) == 3
+
+
+def test_a_step_begins_at_its_distance():
+    halves = Evidence(scores={"tau": 1 - torch.tensor([[0.0, 0.25, 0.5], [0.24, 0.0, 2.0], [0.75, 0.5, 0.0]])})
+    steps = [(0.0, -0.1), (0.25, 0.1), (0.5, 0.2)]
+    made = margins(evidence=halves, mapping="step", steps=steps, clamp=False)
+    torch.testing.assert_close(made, torch.tensor([[-0.1, 0.1, 0.2], [-0.1, -0.1, 0.2], [0.2, 0.2, -0.1]]))
+    assert margins(evidence=halves, mapping="step", steps=steps).min() == 0
+
+
+def test_invariants_of_steps():
+    text = torch.randn(40, 4, generator=torch.Generator().manual_seed(3))
+    made = lambda x: margins(evidence=Evidence(text={"tau": x}), n=40, mapping="step", steps=STEPS)  # noqa: E731
+    margin, distance = made(text), 1 - Evidence(text={"tau": text}).similarity("tau")
+    assert torch.equal(margin, margin.T)
+    order = distance.flatten().argsort()
+    assert (margin.flatten()[order].diff() >= 0).all()
+    assert margin.flatten()[order[0]] == pytest.approx(0.05)
+    assert torch.equal(made(text.half()), made(text.half().float()))
+    assert made(text.half()).dtype == torch.float32
+    constant = margins(mapping="step", steps=[[0.0, 0.15]])
+    assert constant.tolist() == [[0.15] * 3] * 3
+    loss = HingeLoss(negatives="all")
+    assert loss(S, paired(3).with_margin(constant)) == HingeLoss(margin=0.15, negatives="all")(S, paired(3))
+
+
+def test_steps_survive_the_recipe():
+    made = AdaptiveMargin("tau", mapping="step", steps=STEPS)
+    assert eval(repr(made)) == made
+    recipe = made.to_recipe()
+    assert recipe["steps"] == STEPS
+    assert AdaptiveMargin(**{key: value for key, value in recipe.items() if key != "name"}) == made
+    assert made.pairwise
 
 
 def test_statistics_of_a_large_batch_are_exact():

@@ -94,7 +94,7 @@ def test_lengths_must_fit():
         Evidence(text={"x": TEXT}, item_text={"x": (TEXT, torch.tensor([2, 3]))}).similarity("x")
 
 
-@pytest.mark.parametrize("n", [3, 300])
+@pytest.mark.parametrize("n", [3, 128, 129, 300])
 @pytest.mark.parametrize("gradient", [False, True])
 def test_similarity_of_a_batch_with_itself_is_symmetric_to_the_last_bit(n, gradient):
     vectors = torch.randn(n, 37, generator=torch.Generator().manual_seed(n)).requires_grad_(gradient)
@@ -102,6 +102,16 @@ def test_similarity_of_a_batch_with_itself_is_symmetric_to_the_last_bit(n, gradi
     assert torch.equal(similarity, similarity.T)
     unit = torch.nn.functional.normalize(vectors.detach().double(), dim=1)
     torch.testing.assert_close(similarity.detach().double(), unit @ unit.T, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "dot"])
+def test_gradient_of_a_batch_with_itself_is_that_of_the_plain_product(kind):
+    vectors = torch.randn(150, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    weight = torch.rand(150, 150, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    rows = torch.nn.functional.normalize(vectors, dim=1) if kind == "cosine" else vectors
+    (wanted,) = torch.autograd.grad((weight * (rows @ rows.T)).sum(), vectors)
+    (got,) = torch.autograd.grad((weight * Evidence(text={"e": vectors}).similarity("e", kind)).sum(), vectors)
+    torch.testing.assert_close(got, wanted)
 
 
 @pytest.mark.parametrize(

@@ -94,5 +94,7 @@ def test_ids_must_be_whole_numbers():
     ids = torch.arange(2)
     with pytest.raises(ValueError, match="text_items must be a tensor of whole numbers, got a list"):
         PairTable.from_ids(text_items=[0, 1], items=ids)
+    with pytest.raises(ValueError, match=r"text_items must be a tensor of whole numbers, got torch.bool"):
+        PairTable.from_ids(text_items=ids > 0, items=ids)
     with pytest.raises(ValueError, match=r"items must be a tensor of whole numbers, got torch.float32"):
         PairTable.from_ids(text_items=ids, items=ids.float())

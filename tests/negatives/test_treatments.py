@@ -1,5 +1,7 @@
 """The smaller treatments against loops, and what holds for every treatment."""
 
+import tomllib
+
 import pytest
 import torch
 
@@ -108,6 +110,9 @@ def test_prints_as_what_builds_it(treatment):
     namespace = {type(t).__name__: type(t) for t in EVERY}
     assert eval(repr(treatment), namespace) == treatment
     recipe = treatment.to_recipe()
+    expression, section = str(treatment).split("\n# ")
+    assert expression == repr(treatment)
+    assert tomllib.loads(f"it = {section}")["it"] == recipe
     assert TREATMENTS[recipe.pop("name")](**recipe) == treatment
 
 

@@ -16,6 +16,7 @@ from matchcut.losses import (
     NegNCE,
     Objective,
     PartialOrder,
+    PolynomialLoss,
     SigmoidLoss,
     SoftTargets,
     Term,
@@ -55,6 +56,7 @@ def objectives():
         Objective([Term(LadderLoss("e"))]),
         Objective([Term(SoftTargets("e", scale=10.0, teacher_scale=5.0))]),
         Objective([Term(PartialOrder())]),
+        Objective([Term(PolynomialLoss(margin=1.0), [AdaptiveMargin("e")])]),
     ]
 
 

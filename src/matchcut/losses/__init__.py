@@ -9,6 +9,7 @@ from matchcut.losses.loss import Loss
 from matchcut.losses.negnce import NegNCE
 from matchcut.losses.objective import Expert, Objective, Term
 from matchcut.losses.partial_order import PartialOrder
+from matchcut.losses.polynomial import PolynomialLoss
 from matchcut.losses.ramp import Ramp
 from matchcut.losses.scaled import ScaledLoss
 from matchcut.losses.sigmoid import SigmoidLoss
@@ -16,7 +17,8 @@ from matchcut.losses.soft_targets import SoftTargets
 from matchcut.losses.unit import unit
 
 LOSSES: dict[str, type[Loss]] = {
-    loss.name: loss for loss in (HingeLoss, InfoNCE, NegNCE, SigmoidLoss, LadderLoss, SoftTargets, PartialOrder)
+    loss.name: loss
+    for loss in (HingeLoss, PolynomialLoss, InfoNCE, NegNCE, SigmoidLoss, LadderLoss, SoftTargets, PartialOrder)
 }
 """The losses by the name that recipes use."""
 
@@ -30,6 +32,7 @@ __all__ = [
     "NegNCE",
     "Objective",
     "PartialOrder",
+    "PolynomialLoss",
     "Ramp",
     "ScaledLoss",
     "SigmoidLoss",

@@ -15,6 +15,7 @@ from matchcut.losses.hinge import HingeLoss
 from matchcut.losses.infonce import InfoNCE
 from matchcut.losses.loss import Loss, directions
 from matchcut.losses.objective import Objective, Term
+from matchcut.losses.polynomial import PolynomialLoss
 from matchcut.losses.ramp import weight_at
 from matchcut.losses.sigmoid import SigmoidLoss
 from matchcut.negatives import Evidence, PairTable, Treatment
@@ -35,9 +36,8 @@ def chunked(
     """The objective of the scores `text @ item.T`, computed in blocks of rows, forward and backward.
 
     Equal to the objective on the whole matrix, in memory of a few times chunk x V floats. For this each pair must be
-    decided
-    alone: treatments with `pairwise` (fixed thresholds and statistics, no percentiles), and the losses `HingeLoss`
-    on the hardest negative, `InfoNCE` with the mean over positives, and `SigmoidLoss`.
+    decided alone: treatments with `pairwise` (fixed thresholds and statistics, no percentiles), and the losses
+    `HingeLoss` on the hardest negative, `PolynomialLoss`, `InfoNCE` with the mean over positives, and `SigmoidLoss`.
 
     Args:
         objective: of one score matrix, without experts.
@@ -96,8 +96,8 @@ class Batch:
 
 def _term(loss: Loss, treatments: Any, batch: Batch) -> Tensor:
     treatments = tuple(treatments)
-    if isinstance(loss, HingeLoss):
-        return _hinge(loss, treatments, batch)
+    if isinstance(loss, HingeLoss | PolynomialLoss):
+        return _by_hardest(loss, treatments, batch)
     if isinstance(loss, InfoNCE):
         return _infonce(loss, treatments, batch)
     assert isinstance(loss, SigmoidLoss)
@@ -129,7 +129,7 @@ def _reduced(each: Tensor, anchors: Tensor, size: int, reduction: str) -> Tensor
     return share if reduction == "sum" else share / (count > 0).sum().clamp(min=1)
 
 
-def _hinge(loss: HingeLoss, treatments: tuple[Treatment, ...], batch: Batch) -> Tensor:
+def _by_hardest(loss: HingeLoss | PolynomialLoss, treatments: tuple[Treatment, ...], batch: Batch) -> Tensor:
     rows, columns = _positives(treatments, batch)
     positive = _dots(batch, rows, columns)
     total = positive.new_zeros(())
@@ -139,14 +139,14 @@ def _hinge(loss: HingeLoss, treatments: tuple[Treatment, ...], batch: Batch) -> 
         anchors = rows if way == "t2i" else columns
         own = torch.arange(len(partner), device=partner.device)
         negative = _dots(batch, own, partner) if way == "t2i" else _dots(batch, partner, own)
-        cost = torch.where(found[anchors], (negative + margin)[anchors] - positive, -1.0).relu() * weight[anchors]
+        cost = loss.cost(positive, negative[anchors], margin[anchors], weight[anchors], found[anchors])
         total = total + _reduced(cost, anchors, len(partner), loss.reduction)
     return total
 
 
 @torch.no_grad()
 def _hardest(
-    loss: HingeLoss, treatments: tuple[Treatment, ...], batch: Batch
+    loss: HingeLoss | PolynomialLoss, treatments: tuple[Treatment, ...], batch: Batch
 ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """For texts and for items: the hardest negative, its margin, its weight, and whether there is one."""
     sides = []
@@ -266,7 +266,7 @@ def _check(term: Term) -> None:
     elif isinstance(loss, InfoNCE):
         fits = loss.positives == "mean" and loss.hardness == 0
     else:
-        fits = isinstance(loss, SigmoidLoss)
+        fits = isinstance(loss, SigmoidLoss | PolynomialLoss)
     if not fits:
         raise ValueError(f"{loss!r} needs the whole score matrix; a chunked objective cannot have it")
     for treatment in term.treatments:

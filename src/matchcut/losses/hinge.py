@@ -175,13 +175,20 @@ class HingeLoss(Loss):
             positive, negative = picked[2 * k : 2 * k + 2]
             cost = torch.zeros_like(positive)
             for share, side in weighted:
-                margin, weight = side.table.margin, side.table.weight
-                limit = negative + (self.margin if margin is None else margin[side.anchors, index])
-                competes = there if len(weighted) == 1 else there & side.table.negative[side.anchors, index]
-                each = torch.where(competes, limit - positive, -1.0).relu()
-                cost = cost + share * (each if weight is None else each * weight[side.anchors, index])
+                at = (side.anchors, index)
+                margin = self.margin if side.table.margin is None else side.table.margin[at]
+                weight = 1.0 if side.table.weight is None else side.table.weight[at]
+                competes = there if len(weighted) == 1 else there & side.table.negative[at]
+                cost = cost + share * self.cost(positive, negative, margin, weight, competes)
             costs.append((cost, there.sum()))
         return costs
+
+    def cost(
+        self, positive: Tensor, negative: Tensor, margin: Tensor | float, weight: Tensor | float, there: Tensor
+    ) -> Tensor:
+        """The hinge of each positive pair, float [P]: its score, that of its anchor's hardest negative, the margin and
+        the weight of that pair, and whether there is one."""
+        return torch.where(there, negative + margin - positive, -1.0).relu() * weight
 
     @torch.no_grad()
     def _search(self, sides: Sequence[Sequence[tuple[float, Side]]]) -> list[Found]:

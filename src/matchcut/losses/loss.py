@@ -52,6 +52,9 @@ class Loss(Described, nn.Module):
     def __repr__(self) -> str:
         return Described.__repr__(self)
 
+    def __str__(self) -> str:
+        return Described.__str__(self)
+
 
 def wide(scores: Tensor, table: PairTable) -> Tensor:
     """The scores in float32 at least, after a look at their shape."""

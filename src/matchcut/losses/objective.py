@@ -1,5 +1,6 @@
 """What a training step minimises: a weighted sum of losses, each with its treatments of the negatives."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, cast
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from matchcut.losses.hinge import HingeLoss
 from matchcut.losses.loss import Loss, Report, wide
+from matchcut.losses.polynomial import PolynomialLoss
 from matchcut.losses.ramp import Ramp, weight_at
 from matchcut.negatives import Evidence, PairTable, Treatment
-from matchcut.negatives.describe import Described
+from matchcut.negatives.describe import Described, toml
 from matchcut.negatives.evidence import NotFiniteError
 
 
@@ -30,6 +32,7 @@ class Expert(Described):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "treatments", _listed(self.treatments, Treatment))
+        _refuse_nan(self, *self.treatments, self.weight)
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,7 +48,7 @@ class Term(Described):
         experts: several weighted tables whose costs are added before the hardest is taken (`HingeLoss` only).
 
     Raises:
-        ValueError: experts for a loss that cannot share its reduction.
+        ValueError: experts for a loss that cannot share its reduction; an option that is NaN.
     """
 
     loss: Loss
@@ -65,6 +68,7 @@ class Term(Described):
             raise ValueError(
                 f"experts share the reduction of a HingeLoss; {type(self.loss).__name__} has none to share"
             )
+        _refuse_nan(self, self.loss, *self.treatments, self.weight)
 
 
 class Objective(nn.Module):
@@ -73,12 +77,15 @@ class Objective(nn.Module):
     Args:
         terms: at least one, or extra parts.
         extra: weights of further parts that the network hands over by name (caption generation, concept prediction); a
-            part without a weight here counts 1.
+            part without a weight here counts 1, and one of weight 0 need not be there.
 
     >>> from matchcut.negatives import DropSimilar
     >>> objective = Objective([Term(HingeLoss(margin=0.2), [DropSimilar("bert", percent=34)])])
     >>> objective
     Objective([Term(HingeLoss(), [DropSimilar('bert', percent=34)])])
+    >>> print(Objective([Term(HingeLoss())]))
+    Objective([Term(HingeLoss())])
+    # objective = {terms = [{loss = {name = "hinge"}}]}
     >>> evidence = Evidence(text={"bert": torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])})
     >>> scores = torch.tensor([[0.5, 0.6, 0.1], [0.6, 0.5, 0.2], [0.1, 0.2, 0.5]])
     >>> objective(scores, PairTable.from_ids(text_items=torch.arange(3), items=torch.arange(3)), evidence)
@@ -183,7 +190,8 @@ class Objective(nn.Module):
         extra: Mapping[str, Tensor],
         report: bool,
     ) -> Tensor:
-        if missing := sorted(self.extra.keys() - extra.keys()):
+        wanted = {name for name, weight in self.extra.items() if weight != 0}
+        if missing := sorted(wanted - extra.keys()):
             raise ValueError(
                 f"the objective weights the part {missing[0]!r}, but the network handed over {sorted(extra) or 'none'}"
             )
@@ -218,6 +226,9 @@ class Objective(nn.Module):
         extra = f", extra={self.extra!r}" if self.extra else ""
         return f"Objective([{', '.join(map(repr, self.terms))}]{extra})"
 
+    def __str__(self) -> str:
+        return f"{self!r}\n# objective = {toml(self.to_recipe())}"
+
     def to_recipe(self) -> dict[str, Any]:
         """The section of a recipe that builds this."""
         extra = {k: v.to_recipe() if isinstance(v, Ramp) else v for k, v in self.extra.items()}
@@ -249,6 +260,8 @@ def _part(
         about |= _shares(before, [seen for _, seen in tables])
     if isinstance(term.loss, HingeLoss):
         return term.loss.summed(scores, tables, embeddings=embeddings, report=about)
+    if isinstance(term.loss, PolynomialLoss):
+        return term.loss.of_pairs(scores, table, embeddings=embeddings, report=about)
     return cast(Tensor, term.loss(scores, table, evidence, report=about))
 
 
@@ -259,11 +272,23 @@ def _listed(values: Any, kind: type) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def _refuse_nan(*parts: object) -> None:
+    """A word to whoever sets an option to NaN, which would make every loss NaN."""
+    for part in parts:
+        for option in getattr(part, "__dataclass_fields__", {}):
+            value = getattr(part, option)
+            numbers = value if isinstance(value, (tuple, list)) else [value]
+            if any(isinstance(x, float) and math.isnan(x) for x in numbers):
+                raise ValueError(f"{option} must be a number, got {part!r}")
+
+
 def _pick(scores: Tensor | Mapping[str, Tensor], name: str | None) -> Tensor:
     if isinstance(scores, Tensor):
         if name is not None:
             raise ValueError(f"the term asks for the scores {name!r}, but there is one unnamed matrix")
         return scores
+    if not isinstance(scores, Mapping):
+        raise ValueError(f"scores must be a tensor [T, V], or several by name, got a {type(scores).__name__}")
     if name is None and len(scores) == 1:
         return next(iter(scores.values()))
     if name is None or name not in scores:

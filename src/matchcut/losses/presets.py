@@ -1,6 +1,7 @@
 """Published settings, each as an `Objective`; other captions of an item are treated as the reference code does.
 
-All of them know only the diagonal, so they want paired batches; `same_item="positive"` lifts that (but for `ranp`).
+All of them know only the diagonal, so they want paired batches, or each item once; `same_item="positive"` lets the ids
+decide in any batch. `ranp` wants paired batches.
 """
 
 from typing import Literal
@@ -181,7 +182,7 @@ def infonce(*, scale: float = 100.0, learned: bool = False, same_item: Role = "n
 
 def ranp(evidence: str, *, threshold: float, margin: float = 0.2, same_item: Role = "positive") -> Objective:
     """RANP (Falcon, Serra and Lanz 2022; reference code): relevant pairs are no negatives, and the hardest relevant
-    positive must win as well.
+    positive must win as well. Text i and item i must be a pair, whatever `same_item`.
 
     >>> [term.label for term in ranp("judged", threshold=0.15).terms]
     ['own', 'relevant']

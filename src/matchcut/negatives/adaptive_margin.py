@@ -18,10 +18,11 @@ class AdaptiveMargin(Treatment):
         zscore:        M = mean + spread * (D - mean(D)) / (std(D) + 1e-6)
         minmax:        M = mean - spread + 2 * spread * (D - min(D)) / (max(D) - min(D) + 1e-6)
         proportional:  M = mean * D / mean(D)
+        step:          M = the margin of the largest distance listed in `steps` that is not above D
 
-    Statistics over the batch, std unbiased; with no spread in D every M is `mean`. F. He et al., "Improving Video
-    Retrieval by Adaptive Margin", SIGIR 2021: the paper's own equation is not known; zscore is that of the one public
-    re-implementation, the other two are reconstructed.
+    Statistics over the batch, std unbiased; with no spread in D every M is `mean`. A step needs no statistics, nor mean
+    and spread. F. He et al., "Improving Video Retrieval by Adaptive Margin", SIGIR 2021: the paper's own equation is
+    not known; zscore is that of the one public re-implementation, the others are reconstructed.
 
     Static evidence is a frozen encoder; dynamic evidence is the network's own features, which may carry a gradient.
 
@@ -29,7 +30,8 @@ class AdaptiveMargin(Treatment):
         evidence: name of the vectors.
         mean: mean margin, usually the fixed margin it stands for.
         spread: None: half the mean, which makes about 2 % of the margins negative before the clamp.
-        mapping: "zscore", "minmax" or "proportional".
+        mapping: "zscore", "minmax", "proportional" or "step".
+        steps: for "step", pairs (distance, margin): distances rising from 0.0, margins that do not fall.
         gradient: "detach": margins are constants. "joint": the gradient reaches the evidence, as in the
             re-implementation.
         diagonal: count the pairs with themselves, at distance 0, in the statistics, as the re-implementation does: it
@@ -50,7 +52,8 @@ class AdaptiveMargin(Treatment):
     _: KW_ONLY
     mean: float = 0.2
     spread: float | None = None
-    mapping: Literal["zscore", "minmax", "proportional"] = "zscore"
+    mapping: Literal["zscore", "minmax", "proportional", "step"] = "zscore"
+    steps: tuple[tuple[float, float], ...] = ()
     gradient: Literal["detach", "joint"] = "detach"
     diagonal: bool = False
     clamp: bool = True
@@ -61,16 +64,41 @@ class AdaptiveMargin(Treatment):
     def __post_init__(self) -> None:
         if self.spread is not None and self.spread < 0:
             raise ValueError(f"spread must be at least 0, got {self.spread}: the margin grows with the distance")
-        one_of("mapping", self.mapping, ("zscore", "minmax", "proportional"))
+        one_of("mapping", self.mapping, ("zscore", "minmax", "proportional", "step"))
         one_of("gradient", self.gradient, ("detach", "joint"))
+        self._check_steps()
         if self.statistics is not None:
             object.__setattr__(self, "statistics", tuple(self.statistics))
-            if len(self.statistics) != 2 or self.statistics[1] <= 0 or self.mapping == "minmax":
-                raise ValueError(f"statistics are a mean and a std above 0, not for minmax; got {self.statistics}")
+            if len(self.statistics) != 2 or self.statistics[1] <= 0 or self.mapping in ("minmax", "step"):
+                raise ValueError(
+                    f"statistics are a mean and a std above 0, for zscore and proportional; got {self.statistics}"
+                )
+
+    def _check_steps(self) -> None:
+        steps = tuple(tuple(step) for step in self.steps)
+        object.__setattr__(self, "steps", steps)
+        if bool(steps) != (self.mapping == "step"):
+            raise ValueError(
+                "mapping='step' and steps=[[0.0, 0.1], [0.5, 0.2]], pairs of distance and margin, belong together; "
+                f"got {self.mapping!r} and {len(steps)} steps"
+            )
+        if not steps:
+            return
+        if any(len(step) != 2 for step in steps):
+            raise ValueError(f"each of the steps is a pair of distance and margin, got {steps}")
+        distances, margins = ([step[k] for step in steps] for k in (0, 1))
+        if distances[0] != 0 or distances != sorted(set(distances)):
+            raise ValueError(f"the distances of steps must rise from 0.0, got {distances}")
+        if margins != sorted(margins):
+            raise ValueError(f"the margins of steps must not fall: the margin grows with the distance; got {margins}")
+        if self.gradient == "joint" or self.diagonal or self.spread is not None:
+            raise ValueError(
+                "a step has no gradient, no statistics and no spread; leave out gradient, diagonal, spread"
+            )
 
     @property
     def pairwise(self) -> bool:
-        return self.statistics is not None and self.gradient == "detach"
+        return self.mapping == "step" or (self.statistics is not None and self.gradient == "detach")
 
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.gradient == "joint"):
@@ -80,6 +108,11 @@ class AdaptiveMargin(Treatment):
 
     def margins(self, distance: Tensor, table: PairTable) -> Tensor:
         """The mapping from distances [T, V] to margins, before the clamp."""
+        if self.mapping == "step":
+            margin = torch.full_like(distance, self.steps[0][1])
+            for least, value in self.steps[1:]:
+                margin.masked_fill_(distance >= least, value)
+            return margin
         outside = None if self.diagonal else table.own() if table.paired else table.positive
         spread = self.mean / 2 if self.spread is None else self.spread
         if self.mapping == "minmax":

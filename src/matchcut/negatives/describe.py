@@ -1,16 +1,22 @@
-"""Objects that print as the expression that builds them, and know the recipe section that does."""
+"""Objects that print as the expression that builds them and the recipe section that does."""
 
+import json
 import math
 from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar
 
 
 class Described:
-    """A dataclass that prints as the expression that builds it; only what differs from the default is shown.
+    """A dataclass whose `repr` is the expression that builds it; only what differs from the default is shown.
+
+    `print` adds the recipe section that does the same, as a comment.
 
     >>> from matchcut.negatives import DropSimilar
     >>> DropSimilar("bert", percent=1)
     DropSimilar('bert', percent=1)
+    >>> print(DropSimilar("bert", percent=1))
+    DropSimilar('bert', percent=1)
+    # {name = "drop_similar", evidence = "bert", percent = 1}
     >>> DropSimilar("bert", percent=1).to_recipe()
     {'name': 'drop_similar', 'evidence': 'bert', 'percent': 1}
     """
@@ -25,6 +31,9 @@ class Described:
         ]
         return f"{type(self).__name__}({', '.join(parts)})"
 
+    def __str__(self) -> str:
+        return f"{self!r}\n# {toml(self.to_recipe())}"
+
     def to_recipe(self) -> dict[str, Any]:
         """The section of a recipe that builds this, as plain values."""
         named = {"name": self.name} if hasattr(self, "name") else {}
@@ -32,6 +41,19 @@ class Described:
 
     def _told(self) -> list[Field[Any]]:
         return [f for f in fields(self) if f.init and getattr(self, f.name) != _default(f)]
+
+
+def toml(value: Any) -> str:
+    """A plain value on one line, as TOML writes it.
+
+    >>> toml({"scale": 0.5, "learned": True, "levels": ["a", float("inf")]})
+    '{scale = 0.5, learned = true, levels = ["a", inf]}'
+    """
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {toml(entry)}' for key, entry in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    return str(value) if isinstance(value, float) else json.dumps(value)
 
 
 def _default(f: Field[Any]) -> Any:

@@ -13,6 +13,7 @@ Of = Literal["text", "item", "scores"]
 Captions = Literal["best", "mean"]
 Vectors = Tensor | tuple[Tensor, Tensor]
 """float [N, d]; or several vectors a row: float [N, k, d], or (float [sum of n, d], int64 lengths [N])."""
+STRIP = 128  # columns of a symmetric matrix computed together on a CPU
 
 
 class NotFiniteError(ValueError):
@@ -182,26 +183,25 @@ def _whole(values: Tensor, what: str, side: Literal["text", "item"], owners: Ten
 
 
 def _gram(rows: Tensor) -> Tensor:
-    """`rows @ rows.T`, symmetric to the last bit; large parts below the diagonal are copied from above it."""
+    """`rows @ rows.T`, symmetric to the last bit; on a CPU for less work than the whole product.
+
+    What is on and below the diagonal is computed in strips of columns; what is above it is their transpose.
+    """
+    if len(rows) <= STRIP or rows.device.type != "cpu":
+        return _mirrored(rows @ rows.T)
     out = rows.new_empty(len(rows), len(rows))
-    _fill_gram(rows, out)
+    for start in range(0, len(rows), STRIP):
+        stop = start + STRIP
+        strip = rows[start:] @ rows[start:stop].T
+        out[start:stop, start:stop] = _mirrored(strip[:STRIP])
+        out[stop:, start:stop] = strip[STRIP:]
+        out[start:stop, stop:] = strip[STRIP:].T.contiguous()  # faster than transposing into a part of a matrix
     return out
 
 
-def _fill_gram(rows: Tensor, out: Tensor) -> None:
-    half = len(rows) // 2
-    if half < 128 or rows.is_cuda:
-        out.copy_(_mirrored(rows @ rows.T))
-        return
-    _fill_gram(rows[:half], out[:half, :half])
-    _fill_gram(rows[half:], out[half:, half:])
-    torch.mm(rows[:half], rows[half:].T, out=out[:half, half:])
-    out[half:, :half] = out[:half, half:].T
-
-
 def _mirrored(square: Tensor) -> Tensor:
-    """What is above the diagonal, also below it: a product of matrices may round the two differently."""
-    return square.triu() + square.triu(1).T
+    """The larger of an entry and of its mirror image for both: a product of matrices may round the two differently."""
+    return torch.maximum(square, square.T)
 
 
 def _owners(lengths: Tensor, captions: int) -> Tensor:

@@ -73,7 +73,7 @@ class PairTable:
                 so where further columns follow.
         """
         for name, ids in (("text_items", text_items), ("items", items)):
-            if not isinstance(ids, Tensor) or (ids.dtype.is_floating_point and len(ids)):
+            if not isinstance(ids, Tensor) or ids.dtype == torch.bool or (ids.dtype.is_floating_point and len(ids)):
                 raise ValueError(f"{name} must be a tensor of whole numbers, got {_kind(ids)}")
         if text_items.ndim != 1 or items.ndim != 1:
             raise ValueError(

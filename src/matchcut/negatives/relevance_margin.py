@@ -48,4 +48,4 @@ class RelevanceMargin(Treatment):
     @torch.no_grad()
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
         relevance = evidence.similarity(self.evidence, self.kind, of=self.of, captions=self.captions)
-        return table.with_margin(self.scale * (1 - relevance).clamp(0, 1))
+        return table.with_margin((1 - relevance).clamp_(0, 1).mul_(self.scale))

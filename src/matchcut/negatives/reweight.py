@@ -52,7 +52,7 @@ class Reweight(Treatment):
     @torch.no_grad()
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
         similarity = evidence.similarity(self.evidence, self.kind, of=self.of, captions=self.captions)
-        left = (1 - similarity).clamp(0, 1)
+        left = (1 - similarity).clamp_(0, 1)
         if self.power != 1:
             left = left**self.power
         return table.with_weight(left if self.floor == 0 else self.floor + (1 - self.floor) * left)

@@ -13,18 +13,20 @@ from matchcut.negatives.treatment import Treatment, one_of
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class SameItem(Treatment):
-    """Decides about the pairs of one item that are not *the* pair, in a paired batch.
+    """Decides about the pairs of one item that are not *the* pair.
 
     VSE++, dual encoding and CLIP-style code know only the diagonal: other captions of the same item compete at the full
     margin ("negative"); LSEH lets them compete at margin 0 ("margin_zero") (all reference code). A table from ids
-    has them as positives. A pair that is left out already stays so: an entry of a `Memory` never comes back.
+    has them as positives. A pair that is left out already stays so: an entry of a `Memory` never comes back. In a batch
+    that is not paired, each item there once, a text has no pair of its item but its own: nothing is to be decided.
 
     Args:
         role: "positive", "left_out", "margin_zero" or "negative".
         margin: with "margin_zero", the margin of all other pairs, if no earlier treatment has set margins.
 
     Raises:
-        ValueError: when called on a batch that is not paired, but for "positive"; or "margin_zero" without any margin.
+        ValueError: when called on a batch that is not paired and has an item twice, but for "positive"; or
+            "margin_zero" without any margin.
 
     >>> table = PairTable.from_ids(text_items=torch.tensor([3, 3]), items=torch.tensor([3, 3]))
     >>> SameItem(role="negative")(table, Evidence(), torch.zeros(2, 2)).negative
@@ -44,9 +46,11 @@ class SameItem(Treatment):
         return self.role == "positive"
 
     def __call__(self, table: PairTable, evidence: Evidence, scores: Tensor) -> PairTable:
-        if self.role != "positive":
-            table.check_paired()
         rows, columns = same_ids(table.text_items, table.items)
+        if self.role != "positive" and not table.paired:
+            if len(table.items.unique()) < len(table.items):  # type: ignore[no-untyped-call]
+                table.check_paired()
+            rows, columns = rows[:0], columns[:0]
         taking_part = (table.positive, table.negative, table.items_see.negative)
         concerned = torch.stack([mask[rows, columns] for mask in taking_part]).any(0)
         concerned &= ~table.positive[rows, columns] if self.role == "positive" else rows != columns

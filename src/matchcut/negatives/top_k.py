@@ -3,7 +3,6 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,6 +69,10 @@ def largest(values: Tensor, count: int) -> Tensor:
     rows, columns = values.shape
     size = min(16, columns & -columns, 1 << max(1, columns // (4 * count)).bit_length() - 1)  # of a group
     if values.device.type != "cpu" or values.dtype not in (torch.float32, torch.float64) or size < 4:
+        return values.topk(count, dim=1).values
+    try:
+        import numpy as np
+    except ImportError:  # PyTorch does without
         return values.topk(count, dim=1).values
     groups = columns // size
     if values.stride(1) == 1:
