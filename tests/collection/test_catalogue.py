@@ -203,7 +203,7 @@ def test_no_collection(tmp_path):
 def test_another_schema_version(filled):
     with filled.writing() as writer:
         writer.put_fact("schema_version", 99)
-    with pytest.raises(MatchcutError, match="schema version 99, this Matchcut reads version 1"):
+    with pytest.raises(MatchcutError, match="schema version 99, this Matchcut reads versions 1 to 2;"):
         Collection.open(filled.root)
 
 

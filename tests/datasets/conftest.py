@@ -10,6 +10,7 @@ class Kept:
 
     def __init__(self):
         self.items, self.captions, self.splits, self.judged = {}, {}, {}, {}
+        self.apart, self.named = {}, {}
 
     def failures(self):
         return []
@@ -22,11 +23,15 @@ class Kept:
         assert item.key not in self.items
         self.items[item.key] = (item, shots)
 
-    def put_captions(self, item, texts):
+    def put_captions(self, item, texts, *, named_only):
         self.captions[item] = texts
+        if named_only:
+            self.apart[item] = named_only
 
-    def put_split(self, parts, *, scheme):
+    def put_split(self, parts, *, scheme, captions):
         self.splits[scheme] = parts
+        if captions:
+            self.named[scheme] = captions
 
     def put_judgments(self, source, judgments, *, complete):
         self.judged[source] = judgments

@@ -12,6 +12,7 @@ from matchcut.cli import main
 from matchcut.collection import Collection
 from matchcut.datasets import FORMATS, load
 from matchcut.errors import MatchcutError
+from matchcut.evaluation.protocols import PROTOCOLS
 
 DATA = Path(os.environ.get("MATCHCUT_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -162,7 +163,51 @@ def test_the_real_files(kept, name):
     report = load(name, DATA / folder, kept)
     assert (len(kept.items), sum(map(len, kept.captions.values()))) == (items, captions)
     assert {part: len(keys) for part, keys in kept.splits.get("default", {}).items()} == split
+    if name == "coco":
+        assert len(set(kept.named["five"]["test"])) == PROTOCOLS["coco-5k"].texts
     assert not any(note.startswith("expected") for note in report.notes)
+
+
+def test_paragraphs_with_line_ends(tmp_path):
+    """As shipped: rows end in CRLF, and some descriptions within a paragraph in LF."""
+    write(tmp_path, SMALL["didemo"][0])
+    rows = [
+        ("a.avi", '"Plane takeoff.\n"'),
+        ("b.avi", '"a horse.\nA policeman\n\n on a  horse.\r\nPolice."'),
+        ("c.avi", " plain "),
+    ]
+    table = "success,video_path,text\r\n" + "".join(f"True,/x/{key},{text}\r\n" for key, text in rows)
+    (tmp_path / "didemo_test_label.csv").write_bytes(b"\xef\xbb\xbf" + table.encode())
+    collection = Collection.create(tmp_path / "c")
+    load("didemo", tmp_path, collection)
+    assert [(caption.item, caption.text) for caption in collection.captions(split="test")] == [
+        ("a.avi", "Plane takeoff."),
+        ("b.avi", "a horse. A policeman on a horse. Police."),
+        ("c.avi", "plain"),
+    ]
+
+
+def test_the_real_paragraphs_are_clean(kept):
+    if not (DATA / "didemo").is_dir():
+        pytest.skip("no didemo/ in the folder that MATCHCUT_DATA names")
+    load("didemo", DATA / "didemo", kept)
+    texts = [text for (text,) in kept.captions.values()]
+    assert [text for text in texts if text != " ".join(text.split())] == []
+    for part in ("train", "val", "test"):  # nothing but white space is lost
+        given = (DATA / "didemo" / f"didemo_{part}_label.csv").read_bytes().decode()
+        squeezed = "".join(given.replace('""', '"').split())
+        assert all("".join(kept.captions[key][0].split()) in squeezed for key in kept.splits["default"][part])
+
+
+def test_five_captions_an_image_of_coco(tmp_path):
+    lines = [{"image": f"x/{key}.jpg", "caption": [f"{key}{k}" for k in range(n)]} for key, n in (("a", 7), ("b", 5))]
+    write(tmp_path, {"coco_caption_karpathy_test.jsonl": "".join(json.dumps(line) + "\n" for line in lines)})
+    collection = Collection.create(tmp_path / "c")
+    report = load("coco", tmp_path, collection)
+    five = [caption.key for caption in collection.captions(split="test", scheme="five")]
+    assert five == [f"{key}.jpg#{k}" for key in "ab" for k in range(5)]
+    assert len(collection.captions(split="test")) == 12
+    assert report.named == {"five": {"test": 10}}
 
 
 def test_ratings_of_crisscrossed_captions(tmp_path):
@@ -190,6 +235,9 @@ def test_ratings_of_crisscrossed_captions(tmp_path):
     load("coco", tmp_path, collection)
     assert [(j.caption, j.item, j.relevance) for j in collection.judgments("cxc")] == [("a.jpg#1", "a.jpg", 0.9)]
     assert collection.judged() == {"cxc": "partial"}
+    (tmp_path / "cxc" / "sits_test.csv").write_text("caption,image,agg_score\nx:71,a.jpg,much\n")
+    with pytest.raises(MatchcutError, match=r"sits_test\.csv, line 2: agg_score 'much' is no number"):
+        load("coco", tmp_path, collection)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +247,10 @@ def test_ratings_of_crisscrossed_captions(tmp_path):
         ("msvd", "val_list.txt", "d\n", "clip d has no captions in captions_msvd.json"),
         ("msvd", "val_list.txt", "a\n", "a is listed twice, for train and for val"),
         ("msvd", "captions_msvd.json", '{"a": ["x", " "], "b": ["z"], "c": ["w"]}', "MSVD: a has an empty caption"),
-        ("didemo", "didemo_val_label.csv", "a,b\n1,2\n", "its header must name video_path and text"),
-        ("didemo", "didemo_val_label.csv", didemo("k", " "), "/x/y/k has an empty paragraph"),
+        ("didemo", "didemo_val_label.csv", "a,b\n1,2\n", "no column video_path in its header"),
+        ("didemo", "didemo_val_label.csv", didemo("k", " "), "line 2: /x/y/k has an empty paragraph"),
+        ("didemo", "didemo_val_label.csv", didemo("", "x"), "line 2: names no video"),
+        ("didemo", "didemo_val_label.csv", 'video_path,text\na,"b', "didemo_val_label.csv, line 2: not readable as a"),
         ("activitynet", "val_1.json", '{"v": {"duration": 1}}', "not laid out as ActivityNet Captions"),
         ("activitynet-segments", "val_1.json", "[1]", "not laid out as ActivityNet Captions"),
         ("vatex", "descs_ret_test.json", '[{"video_id": "a"}]', "must be a list of"),

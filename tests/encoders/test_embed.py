@@ -120,6 +120,13 @@ def test_captions_have_a_row_a_word(collection):
     assert done.features.manifest.of == "captions"
 
 
+def test_a_part_of_any_scheme_is_embedded_alone(collection):
+    with collection.writing() as writer:
+        writer.put_split({"test": ["v"]}, scheme="one", captions={"test": ["v#0"]})
+    assert embed(collection, Lengths(), split="test", scheme="one").features.ids == ["v#0"]
+    assert {key[0] for key in embed(collection, MeanColour(), split="test", scheme="one").features.ids} == {"v"}
+
+
 def test_again_embeds_only_what_is_new_or_changed(collection):
     embed(collection, MeanColour(), split="train")
     done = embed(collection, MeanColour())

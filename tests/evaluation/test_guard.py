@@ -44,6 +44,13 @@ def test_another_gallery_is_said():
         check_gallery("msr", items=1, texts=1)
 
 
+def test_other_texts_are_said_of_the_same_gallery():
+    """All 20 captions of the 1,000 test videos are not the protocol of one sentence each."""
+    (found,) = check_gallery("msrvtt-1ka", items=1000, texts=20_000)
+    assert (found.kind, found.count) == ("gallery", 19_000)
+    assert found.message.startswith("20000 text queries instead of the 1000 of MSR-VTT 1k-A: not comparable")
+
+
 def test_selection_on_test():
     assert check_selection(selected_on="val", tested_on="test") == []
     assert "too good" in str(check_selection(selected_on="test", tested_on="test")[0])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
+from sqlalchemy import URL, Connection, Engine, and_, create_engine, event, false, func, or_, select
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from matchcut.collection import schema
@@ -64,7 +64,7 @@ class Collection:
         """Open an existing collection.
 
         Raises:
-            MatchcutError: if there is none, the catalogue is damaged, or another version of Matchcut made it.
+            MatchcutError: if there is none, the catalogue is damaged, or a later version of Matchcut made it.
         """
         root = Path(root)
         if not (root / CATALOGUE).is_file():
@@ -75,18 +75,19 @@ class Collection:
                 version = _get_meta(connection, "schema_version")
         except DatabaseError as error:
             raise MatchcutError(f"{root / CATALOGUE}: not a readable catalogue: {_reason(error)}") from error
-        if version != schema.VERSION:
+        if version not in range(1, schema.VERSION + 1):
             raise MatchcutError(
-                f"{root / CATALOGUE}: schema version {version}, this Matchcut reads version {schema.VERSION}; "
+                f"{root / CATALOGUE}: schema version {version}, this Matchcut reads versions 1 to {schema.VERSION}; "
                 "use the version that made it, or make the collection anew"
             )
         return cls(root, engine)
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
-        """One transaction: all of it is kept, or none."""
+        """One transaction: all of it is kept, or none. A catalogue of an older version is upgraded in it."""
         try:
             with self._engine.begin() as connection:
+                schema.upgrade(connection)
                 yield Writer(connection)
         except IntegrityError:
             raise  # a mistake of the program, not of the disk
@@ -139,16 +140,27 @@ class Collection:
         ]
 
     def captions(self, *, split: str | None = None, scheme: str = "default") -> list[Caption]:
-        """All captions, in the order of items and caption numbers."""
-        query = (
-            select(schema.items.c.key, schema.captions.c.number, schema.captions.c.text)
-            .join_from(schema.items, schema.captions)
-            .order_by(schema.items.c.id, schema.captions.c.number)
-        )
-        if split is not None:
-            query = query.join(schema.splits, schema.splits.c.item_id == schema.items.c.id)
-            query = query.where(schema.splits.c.scheme == scheme, schema.splits.c.part == split)
+        """All captions, or those that one part of a split scheme uses, in the order of items and caption numbers.
+
+        A part uses the captions named for it (`Writer.put_split`), or else all captions of its items but those that
+        are there to be named only.
+        """
+        caption, belongs, chosen = schema.captions.c, schema.splits.c, schema.split_captions.c
         with self.reading() as connection:
+            can_name = schema.can_name(connection)
+            query = (
+                select(schema.items.c.key, caption.number, caption.text, caption.named_only if can_name else false())
+                .join_from(schema.items, schema.captions)
+                .order_by(schema.items.c.id, caption.number)
+            )
+            if split is not None:
+                query = query.join(schema.splits, belongs.item_id == schema.items.c.id)
+                query = query.where(belongs.scheme == scheme, belongs.part == split)
+            if split is not None and can_name:
+                here = and_(chosen.caption_id == caption.id, chosen.scheme == scheme)
+                query = query.outerjoin(schema.split_captions, here).where(
+                    or_(and_(belongs.named, chosen.caption_id.is_not(None)), ~belongs.named & ~caption.named_only)
+                )
             return [Caption(*row) for row in connection.execute(query)]
 
     def splits(self) -> dict[str, dict[str, int]]:
@@ -162,6 +174,24 @@ class Collection:
         with self.reading() as connection:
             for scheme, part, count in connection.execute(query):
                 found.setdefault(scheme, {})[part] = count
+        return found
+
+    def named_captions(self) -> dict[str, dict[str, int]]:
+        """Number of captions of each part that names its captions, such as {"jsfusion": {"test": 1000}}."""
+        belongs, caption, chosen = schema.splits.c, schema.captions.c, schema.split_captions.c
+        query = (
+            select(belongs.scheme, belongs.part, func.count(chosen.caption_id))
+            .join_from(schema.splits, schema.captions, caption.item_id == belongs.item_id, isouter=True)
+            .outerjoin(schema.split_captions, and_(chosen.caption_id == caption.id, chosen.scheme == belongs.scheme))
+            .where(belongs.named)
+            .group_by(belongs.scheme, belongs.part)
+            .order_by(belongs.scheme, belongs.part)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self.reading() as connection:
+            if schema.can_name(connection):
+                for scheme, part, count in connection.execute(query):
+                    found.setdefault(scheme, {})[part] = count
         return found
 
     def judgments(self, source: str) -> list[Judgment]:

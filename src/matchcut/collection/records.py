@@ -54,6 +54,7 @@ class Caption:
     item: str
     number: int
     text: str
+    named_only: bool = False  # used only by parts of a split that name it, by no other part
 
     @property
     def key(self) -> str:

@@ -1,8 +1,24 @@
 """The tables of a catalogue."""
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    select,
+    text,
+    update,
+)
 
-VERSION = 1
+VERSION = 2  # 1 could not name the captions of a part; it is read as it is, and upgraded when it is first written to
 
 metadata = MetaData()
 
@@ -59,6 +75,7 @@ captions = Table(
     _item(),
     Column("number", Integer, nullable=False),
     Column("text", Text, nullable=False),
+    Column("named_only", Boolean, nullable=False, server_default="0"),  # used only by parts that name it
     UniqueConstraint("item_id", "number"),
 )
 
@@ -68,7 +85,16 @@ splits = Table(
     Column("scheme", String, primary_key=True),
     _item(primary=True),
     Column("part", String, nullable=False),
+    Column("named", Boolean, nullable=False, server_default="0"),  # of the item's captions, only those named below
     Index("ix_splits_part", "scheme", "part"),
+)
+
+split_captions = Table(
+    "split_captions",
+    metadata,
+    Column("scheme", String, primary_key=True),
+    Column("caption_id", Integer, ForeignKey("captions.id", ondelete="CASCADE"), primary_key=True),
+    Index("ix_split_captions_caption", "caption_id"),  # for the cascade
 )
 
 judgments = Table(
@@ -87,3 +113,19 @@ failures = Table(
     Column("reason", Text, nullable=False),
     Column("at", String, nullable=False),
 )
+
+
+def can_name(connection: Connection) -> bool:
+    """Whether the catalogue has what it takes to name captions: it is of version 2 or later."""
+    return connection.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar() != "1"
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring a catalogue of version 1 to this version, within the transaction; any other is left as it is."""
+    if can_name(connection):
+        return
+    here = update(meta).where(meta.c.key == "schema_version", meta.c.value == "1")
+    if connection.execute(here.values(value=str(VERSION))).rowcount:  # of two writers at once, one finds it to do
+        for table, column in (("captions", "named_only"), ("splits", "named")):
+            connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} BOOLEAN DEFAULT '0' NOT NULL"))
+        split_captions.create(connection)

@@ -14,19 +14,24 @@ def summarize(collection: Collection) -> dict[str, Any]:
 
     Returns:
         `items` by kind; `shots`, `frames`; `hours` of video; `captions` with the number in all, how many items have
-        some, and the fewest, mean and most an item of these; `splits` {scheme: {part: items}}; `judgments`
-        {source: {"pairs", "complete"}}; `failures` with source, reason and time.
+        some, the fewest, mean and most an item of these, and how many (`named_only`, counted in `all` alone) only
+        parts that name them use; `splits` {scheme: {part: items}}; `named_captions` {scheme: {part: captions}} of the
+        parts that name theirs; `judgments` {source: {"pairs", "complete"}}; `failures` with source, reason and time.
     """
     counts = collection.counts()
     items, judged = schema.items, collection.judged()
-    per_item = (
-        select(func.count().label("n")).select_from(schema.captions).group_by(schema.captions.c.item_id).subquery()
-    )
+    per_item = select(func.count().label("n")).select_from(schema.captions).group_by(schema.captions.c.item_id)
+    named_only = 0
     with collection.reading() as connection:
+        if schema.can_name(connection):
+            aside = select(func.count()).select_from(schema.captions).where(schema.captions.c.named_only)
+            named_only = connection.execute(aside).scalar_one()
+            per_item = per_item.where(~schema.captions.c.named_only)
+        each = per_item.subquery().c.n
         by_kind = _counts(connection, items.c.kind)
         seconds = connection.execute(select(func.sum(items.c.duration))).scalar() or 0.0
         captioned, fewest, mean, most = connection.execute(
-            select(func.count(), func.min(per_item.c.n), func.avg(per_item.c.n), func.max(per_item.c.n))
+            select(func.count(), func.min(each), func.avg(each), func.max(each))
         ).one()
         pairs = _counts(connection, schema.judgments.c.source)
     return {
@@ -40,8 +45,10 @@ def summarize(collection: Collection) -> dict[str, Any]:
             "min": fewest or 0,
             "mean": float(mean or 0.0),
             "max": most or 0,
+            "named_only": named_only,
         },
         "splits": collection.splits(),
+        "named_captions": collection.named_captions(),
         "judgments": {
             source: {"pairs": pairs.get(source, 0), "complete": state == "complete"} for source, state in judged.items()
         },

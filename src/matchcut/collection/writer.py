@@ -56,52 +56,95 @@ class Writer:
         self._connection.execute(delete(schema.items).where(schema.items.c.id == self._item_id(key)))
         self._item_ids.pop(key, None)
 
-    def put_captions(self, item: str, texts: Sequence[str]) -> None:
-        """Set the captions of an item. Captions with the same number and text keep their judgments."""
+    def put_captions(self, item: str, texts: Sequence[str], *, named_only: Sequence[str] = ()) -> None:
+        """Set the captions of an item. Captions with the same number and text keep their judgments, and stay named
+        by the parts that name them.
+
+        Args:
+            named_only: captions that only parts which name them use; their numbers follow those of `texts`.
+        """
         item_id = self._item_id(item)
         table = schema.captions
-        query = select(table.c.id, table.c.number, table.c.text).where(table.c.item_id == item_id)
+        query = select(table.c.id, table.c.number, table.c.text, table.c.named_only).where(table.c.item_id == item_id)
         old = {row.number: row for row in self._connection.execute(query)}
-        stale = [row.id for number, row in old.items() if number >= len(texts) or row.text != texts[number]]
+        given = {number: (text, number >= len(texts)) for number, text in enumerate([*texts, *named_only])}
+        same = {number for number, row in old.items() if given.get(number) == (row.text, row.named_only)}
+        stale = [row.id for number, row in old.items() if number not in same]
         if stale:
             self._connection.execute(delete(table).where(table.c.id.in_(stale)))
         new = [
-            {"item_id": item_id, "number": number, "text": text}
-            for number, text in enumerate(texts)
-            if number not in old or old[number].text != text
+            {"item_id": item_id, "number": number, "text": text, "named_only": aside}
+            for number, (text, aside) in given.items()
+            if number not in same
         ]
         if new:
             self._connection.execute(insert(table), new)
 
-    def put_split(self, parts: Mapping[str, Iterable[str]], *, scheme: str = "default") -> None:
-        """Set which items belong to which part: {"train": item keys, ...}. Earlier rows of these items are replaced."""
+    def put_split(
+        self,
+        parts: Mapping[str, Iterable[str]],
+        *,
+        scheme: str = "default",
+        captions: Mapping[str, Iterable[str]] | None = None,
+    ) -> None:
+        """Set which items belong to which part: {"train": item keys, ...}. Earlier rows of these items are replaced.
+
+        Args:
+            captions: part -> caption keys, for parts that use these captions of their items and no others. A part
+                that is not here uses all captions of its items, save those that are there to be named only.
+
+        Raises:
+            MatchcutError: if there is no such item or caption, or a caption is named for a part without its item.
+        """
+        captions = captions or {}
+        held = {part: list(keys) for part, keys in parts.items()}
         rows = [
-            {"scheme": scheme, "item_id": self._item_id(key), "part": part}
-            for part, keys in parts.items()
+            {"scheme": scheme, "item_id": self._item_id(key), "part": part, "named": part in captions}
+            for part, keys in held.items()
             for key in keys
         ]
-        table = schema.splits
+        table, chosen = schema.splits, schema.split_captions
         ids = [row["item_id"] for row in rows]
         for k in range(0, len(ids), AT_ONCE):
-            here = delete(table).where(table.c.scheme == scheme, table.c.item_id.in_(ids[k : k + AT_ONCE]))
-            self._connection.execute(here)
+            some = ids[k : k + AT_ONCE]
+            self._connection.execute(delete(table).where(table.c.scheme == scheme, table.c.item_id.in_(some)))
+            of_these = select(schema.captions.c.id).where(schema.captions.c.item_id.in_(some))
+            self._connection.execute(delete(chosen).where(chosen.c.scheme == scheme, chosen.c.caption_id.in_(of_these)))
         if rows:
             self._connection.execute(insert(table), rows)
+        if captions:
+            part_of = {self._item_id(key): part for part, keys in held.items() for key in keys}
+            self._name(scheme, part_of, captions)
+
+    def _name(self, scheme: str, part_of: Mapping[int, str], captions: Mapping[str, Iterable[str]]) -> None:
+        """Name captions for parts; part_of: the part of each item."""
+        known = self._captions()
+        found: dict[int, None] = {}
+        for part, keys in captions.items():
+            for key in keys:
+                if key not in known:
+                    raise MatchcutError(f"split {scheme!r}, part {part!r}: no such caption {key!r}")
+                caption_id, item_id = known[key]
+                if part_of.get(item_id) != part:
+                    raise MatchcutError(
+                        f"split {scheme!r}: caption {key!r} is named for {part!r}, its item is not in it"
+                    )
+                found[caption_id] = None
+        if found:
+            rows = [{"scheme": scheme, "caption_id": caption_id} for caption_id in found]
+            self._connection.execute(insert(schema.split_captions), rows)
 
     def put_judgments(self, source: str, judgments: Iterable[Judgment], *, complete: bool) -> None:
         """Replace the judgments of one source. `complete`: a pair that is not listed is known to be irrelevant."""
-        query = select(schema.items.c.key, schema.captions.c.number, schema.captions.c.id).join_from(
-            schema.items, schema.captions
-        )
-        caption_ids = {f"{key}#{number}": caption_id for key, number, caption_id in self._connection.execute(query)}
+        captions = self._captions()
         rows = {}
         for judgment in judgments:
-            if judgment.caption not in caption_ids:
+            if judgment.caption not in captions:
                 raise MatchcutError(f"judgment of {source!r} for caption {judgment.caption!r}: no such caption")
             pair = f"judgment of {source!r} for caption {judgment.caption!r} and item {judgment.item!r}"
             if not 0 <= judgment.relevance <= 1:
                 raise MatchcutError(f"{pair}: relevance {judgment.relevance}, must be 0 to 1")
-            ids = (caption_ids[judgment.caption], self._item_id(judgment.item))
+            ids = (captions[judgment.caption][0], self._item_id(judgment.item))
             if ids in rows:
                 raise MatchcutError(f"{pair}: is there twice; judge a pair once")
             rows[ids] = {
@@ -128,6 +171,14 @@ class Writer:
     def put_fact(self, name: str, value: str) -> None:
         """Set a named fact about the collection."""
         set_meta(self._connection, name, value)
+
+    def _captions(self) -> dict[str, tuple[int, int]]:
+        """The ids of every caption and of its item, by caption key."""
+        caption = schema.captions.c
+        query = select(schema.items.c.key, caption.number, caption.id, caption.item_id).join_from(
+            schema.items, schema.captions
+        )
+        return {f"{key}#{number}": (mine, item) for key, number, mine, item in self._connection.execute(query)}
 
     def _item_id(self, key: str) -> int:
         if key not in self._item_ids:

@@ -132,7 +132,7 @@ def _row(path: Path, line: int, entry: Mapping[str, object]) -> Row:
             raise MatchcutError(f"{where}: {column!r} holds half a character (a lone surrogate), got {value!r}")
         values[column] = _clean(value) if column == "caption" else value.strip()
         if not values[column] and column != "split":
-            raise MatchcutError(f"{where}: the {column} is empty")
+            raise MatchcutError(f"{where}: the column {column!r} is empty")
     if values["split"] and values["split"] not in PARTS:
         raise MatchcutError(f"{where}: split {values['split']!r} is none of {', '.join(PARTS)}")
     return Row(line, **values)

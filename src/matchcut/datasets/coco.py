@@ -5,14 +5,13 @@ coco_caption_karpathy_test.jsonl; sits_test.csv of Crisscrossed Captions, in the
 captions are named by the ids of COCO's captions_val2014.json.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matchcut.collection import Collection, Judgment
 from matchcut.datasets.flickr30k import karpathy
 from matchcut.datasets.report import Report, differences
-from matchcut.datasets.shipped import json_of, lines_of, look, read_bytes
+from matchcut.datasets.shipped import json_of, look, read_bytes, rows_of
 from matchcut.datasets.store import Entry, store
 from matchcut.errors import MatchcutError
 
@@ -23,10 +22,14 @@ RATINGS = ("sits_test.csv", "cxc/sits_test.csv")
 BEST = 5.0  # ratings run from 0 to this
 # Counted in the files as shipped.
 EXPECTED = {"test images": 5_000, "captions": 25_010}
+FIVE = 5  # some images have six or seven
 
 
 def load(folder: Path, collection: Collection) -> Report:
-    """Put the test captions into a collection, without pixels, and the ratings as judgments "cxc", relevance 0 to 1."""
+    """Put the test captions into a collection, without pixels, and the ratings as judgments "cxc", relevance 0 to 1.
+
+    The scheme "five" names the first five captions of each image.
+    """
     entries = karpathy(*read_bytes(folder, [FILE], origin="it comes with Karpathy's split of COCO"))
     counts = {"test images": len(entries), "captions": sum(len(entry.captions) for entry in entries)}
     notes = list(differences(counts, EXPECTED))
@@ -41,7 +44,16 @@ def load(folder: Path, collection: Collection) -> Report:
             f"no {IDS} here, nor in {IDS_ARCHIVE}: without its ids the ratings in {ratings[0]} name no caption"
         )
     parts = {"test": [entry.item.key for entry in entries]}
-    return store(collection, "COCO", entries, splits={"default": parts}, judgments=judgments, notes=notes)
+    first = [f"{entry.item.key}#{number}" for entry in entries for number in range(min(FIVE, len(entry.captions)))]
+    return store(
+        collection,
+        "COCO",
+        entries,
+        splits={"default": parts, "five": parts},
+        named={"five": {"test": first}},
+        judgments=judgments,
+        notes=notes,
+    )
 
 
 def _caption_names(where: str, data: bytes, entries: Sequence[Entry]) -> dict[str, str]:
@@ -63,14 +75,13 @@ def _caption_names(where: str, data: bytes, entries: Sequence[Entry]) -> dict[st
 
 
 def _ratings(where: str, data: bytes, names: Mapping[str, str], images: set[str]) -> list[Judgment]:
-    rows = csv.DictReader(line for _, line in lines_of(where, data))
     found: dict[tuple[str, str], Judgment] = {}
-    try:
-        for row in rows:
-            caption = names.get(row["caption"].rpartition(":")[2])
-            if caption is not None and row["image"] in images:
+    for line, row in rows_of(where, data, ["caption", "image", "agg_score"]):
+        caption = names.get(row["caption"].rpartition(":")[2])
+        if caption is not None and row["image"] in images:
+            try:
                 judgment = Judgment(caption, row["image"], float(row["agg_score"]) / BEST)
-                found[caption, row["image"]] = judgment
-    except (KeyError, ValueError, AttributeError) as error:
-        raise MatchcutError(f"{where}: must have the columns caption, image, agg_score: {error!r}") from error
+            except ValueError as error:
+                raise MatchcutError(f"{where}, line {line}: agg_score {row['agg_score']!r} is no number") from error
+            found[caption, row["image"]] = judgment
     return list(found.values())

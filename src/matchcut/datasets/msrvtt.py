@@ -5,19 +5,19 @@ shipped (train_val_annotation.zip and test_videodatainfo.json.zip, zipped or not
 videoN.mp4 files at any depth, or as JPEG frames `videoN/shotSS_CC_fFFFF.jpg` in a zip.
 """
 
-import csv
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matchcut.collection import Collection, Frame, Item, Shot
+from matchcut.datasets.msrvtt_lists import TEST, Lists, Sentences
 from matchcut.datasets.report import Report, differences
 from matchcut.datasets.shipped import (
     image_members,
     image_size,
     json_of,
-    lines_of,
     listed,
     look,
     open_zip,
@@ -35,18 +35,15 @@ FRAMES = "frames*.zip"
 FRAME_NAME = re.compile(r"(?:.*/)?(video\d+)/shot(\d+)_(\d+)_f(\d+)\.jpg")
 FRAME_RULE = "frames as shipped, times spread evenly"
 PARTS = {"train": "train", "validate": "val", "val": "val", "test": "test"}
-# Scheme: file, and the part that it lists. All three test on the list of JSFUSION (Yu et al., 2018), called 1k-A.
-SCHEMES = {"7k": "MSRVTT_train.7k.csv", "9k": "MSRVTT_train.9k.csv", "jsfusion": "MSRVTT_JSFUSION_test.csv"}
 # Counted in the files as shipped.
 EXPECTED = {"annotated videos": 10_000, "annotated captions": 200_000}
-EXPECTED_SCHEMES = {"7k": 7_010, "9k": 9_000, "jsfusion": 1_000}
 
 
 @dataclass(frozen=True)
 class Annotated:
     """A video of the annotation files."""
 
-    part: str
+    part: str  # of the official split; empty if only JSFUSION's list tells of the video
     duration: float  # seconds
     captions: tuple[str, ...]
 
@@ -54,18 +51,16 @@ class Annotated:
 def load(folder: Path, collection: Collection) -> Report:
     """Put MSR-VTT into a collection: the videos that have pixels here, with keys such as `video7010`.
 
-    Without any pixels all annotated videos become items without a source, for work on captions.
+    Without any pixels all annotated videos become items without a source, for work on captions. The schemes 7k, 9k and
+    jsfusion test with one caption a video, the sentence in JSFUSION's list.
     """
-    annotated = _annotations(folder)
-    notes = list(
-        differences(
-            {
-                "annotated videos": len(annotated),
-                "annotated captions": sum(len(video.captions) for video in annotated.values()),
-            },
-            EXPECTED,
-        )
-    )
+    lists = Lists.read(folder)
+    annotated, notes = _annotations(folder, lists.sentences)
+    counts = {
+        "annotated videos": len(annotated),
+        "annotated captions": sum(len(video.captions) for video in annotated.values()),
+    }
+    notes += differences(counts, EXPECTED)
     found, failures, how = _pixels(folder, annotated)
     notes += how
     strangers = sorted(found.keys() - annotated.keys())
@@ -77,23 +72,44 @@ def load(folder: Path, collection: Collection) -> Report:
         notes.append(f"{without:,} captions of {len(annotated) - len(items):,} videos have no pixels and were left out")
     if failures:
         notes.append(f"{len(failures):,} sources cannot be read and were left out; `matchcut info` lists them")
-    schemes, more = _schemes(folder, annotated, items)
+    schemes, more = lists.schemes(items)
+    notes += more
+    captions = {key: annotated[key].captions for key in items}
+    asked = Sentences.find({key: text for key, text in lists.sentences.items() if key in items}, captions)
+    if any(annotated[key].part for key in items if key in lists.sentences):
+        notes.append(asked.note())
+    elif not asked.named and schemes.get("jsfusion", {}).get("test"):
+        notes.append(f"{TEST} has no column sentence: its parts test with all captions, which is not the protocol 1k-A")
+    default: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for key in items:
+        if annotated[key].part:
+            default[annotated[key].part].append(key)
     return store(
         collection,
         "MSR-VTT",
-        [Entry(item, annotated[key].captions, shots) for key, (item, shots) in items.items()],
-        splits=schemes,
+        [Entry(item, captions[key], shots, asked.apart.get(key, ())) for key, (item, shots) in items.items()],
+        splits={"default": default, **schemes},
+        named={scheme: {"test": asked.named} for scheme in schemes if asked.named},
         failures=failures,
-        notes=[*notes, *more],
+        notes=notes,
     )
 
 
-def _annotations(folder: Path) -> dict[str, Annotated]:
-    """Video -> part, length and captions, in the order of the files."""
+def _annotations(folder: Path, sentences: Mapping[str, str]) -> tuple[dict[str, Annotated], list[str]]:
+    """Video -> part, length and captions, in the order of the files; and what to say.
+
+    For videos of an annotation file that is not there, `sentences` will do (video -> sentence), if there are any.
+    """
     whole = look(folder, ["MSRVTT_data.json"])
-    files = [whole] if whole else [read_bytes(folder, names, zips, origin=ORIGIN) for names, zips in ANNOTATIONS]
+    files = [whole] if whole else [look(folder, names, zips) for names, zips in ANNOTATIONS]
+    notes = []
+    for (names, zips), file in zip(ANNOTATIONS, files, strict=not whole):
+        if file is None and not sentences:
+            read_bytes(folder, names, zips, origin=ORIGIN)  # says what is missing
+        if file is None:
+            notes.append(f"no {names[0]} here: of its videos only those in {TEST} come in, with the sentence there")
     found: dict[str, Annotated] = {}
-    for where, data in files:
+    for where, data in filter(None, files):
         value = json_of(where, data)
         try:
             captions: dict[str, list[str]] = defaultdict(list)
@@ -106,7 +122,9 @@ def _annotations(folder: Path) -> dict[str, Annotated]:
             raise MatchcutError(f"{where}: not laid out as MSR-VTT's videodatainfo.json: {error!r}") from error
         if captions:
             raise MatchcutError(f"{where}: captions of {listed(list(captions))}, which are not among its videos")
-    return found
+    if None in files:
+        found |= {key: Annotated("", 0.0, (text,)) for key, text in sentences.items() if key not in found}
+    return found, notes
 
 
 Pixels = tuple[dict[str, tuple[Item, list[Shot]]], dict[str, str], list[str]]  # items, failures, what to say
@@ -199,42 +217,3 @@ def spread(shots: list[list[str]], duration: float) -> list[Shot]:
         found.append(Shot(round(begin * step, 3), round((begin + len(members)) * step, 3), frames))
         begin += len(members)
     return found
-
-
-Schemes = dict[str, dict[str, list[str]]]  # scheme -> part -> video keys
-
-
-def _schemes(
-    folder: Path, annotated: dict[str, Annotated], items: dict[str, tuple[Item, list[Shot]]]
-) -> tuple[Schemes, list[str]]:
-    schemes: Schemes = {"default": {"train": [], "val": [], "test": []}}
-    notes: list[str] = []
-    for key in items:
-        schemes["default"][annotated[key].part].append(key)
-    lists = {scheme: _listed(folder, name) for scheme, name in SCHEMES.items()}
-    for scheme, keys in lists.items():
-        if keys is None:
-            notes.append(f"no {SCHEMES[scheme]} here, so no split scheme {scheme}")
-            continue
-        notes += differences({f"videos in {scheme}": len(keys)}, {f"videos in {scheme}": EXPECTED_SCHEMES[scheme]})
-        here = [key for key in keys if key in items]
-        if len(here) < len(keys):
-            notes.append(f"{len(here):,} of the {len(keys):,} videos in {SCHEMES[scheme]} have pixels")
-        schemes[scheme] = {"test" if scheme == "jsfusion" else "train": here}
-    test = [key for key in lists["jsfusion"] or () if key in items]
-    for scheme in ("7k", "9k"):
-        if scheme in schemes:
-            schemes[scheme]["test"] = test
-    return schemes, notes
-
-
-def _listed(folder: Path, name: str) -> list[str] | None:
-    """The column video_id of a csv file, or None if there is no such file."""
-    shipped = look(folder, [name])
-    if shipped is None:
-        return None
-    where, data = shipped
-    rows = csv.DictReader(line for _, line in lines_of(where, data))
-    if "video_id" not in (rows.fieldnames or ()):
-        raise MatchcutError(f"{where}: no column video_id in its header")
-    return [row["video_id"] for row in rows]

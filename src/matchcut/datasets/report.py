@@ -12,6 +12,9 @@ class Report:
     items: int
     captions: int
     splits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # scheme -> part -> items
+    named: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict
+    )  # the same -> captions, of parts that name them
     judgments: Mapping[str, int] = field(default_factory=dict)  # source -> judged pairs
     notes: tuple[str, ...] = ()  # one sentence each
 

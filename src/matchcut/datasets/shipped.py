@@ -1,5 +1,7 @@
 """Reading the files of a benchmark where they lie: loose in a folder or inside the archive they are shipped in."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,11 +48,53 @@ def read_bytes(folder: Path, names: Sequence[str], archives: Sequence[str] = (),
 
 def lines_of(where: str, data: bytes) -> list[tuple[int, str]]:
     """Number and text of each line of UTF-8 text that is not empty, split at line ends only."""
+    lines = enumerate(_text(where, data).split("\n"), start=1)
+    return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]
+
+
+def rows_of(where: str, data: bytes, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Line number and values of each row of a table (CSV) whose header names at least these columns.
+
+    A value in quotes may hold line ends; spaces and line ends at the ends of a value are taken away. A value of these
+    columns that a short row lacks is empty.
+
+    Raises:
+        MatchcutError: if a column is missing, or a row cannot be read.
+
+    >>> rows_of("a.csv", b'key,text\\r\\n1,"one,\\ntwo "\\r\\n', ["text"])
+    [(3, {'key': '1', 'text': 'one,\\ntwo'})]
+    """
+    reader = csv.DictReader(io.StringIO(_text(where, data), newline=""), restkey="", restval="", strict=True)
     try:
-        text = data.decode("utf-8-sig")
+        names = [name.strip() for name in reader.fieldnames or ()]
+        missing = [column for column in columns if column not in names]
+        if missing:
+            raise MatchcutError(f"{where}: no column {missing[0]} in its header")
+        reader.fieldnames = names
+        found = []
+        for row in reader:
+            row.pop("", None)  # more values than columns
+            found.append((reader.line_num, {name: value.strip() for name, value in row.items()}))
+    except csv.Error as error:
+        line = reader.reader.line_num
+        raise MatchcutError(f"{where}, line {line}: not readable as a table: {error}") from error
+    return found
+
+
+def plain(text: str) -> str:
+    """A text with one space for any white space.
+
+    >>> plain(" a  dog\\n runs ")
+    'a dog runs'
+    """
+    return " ".join(text.split())
+
+
+def _text(where: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MatchcutError(f"{where}: not UTF-8 text (byte {error.start})") from error
-    return [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def json_of(where: str, data: bytes) -> Any:

@@ -38,6 +38,7 @@ def embed(
     dtype: Literal["float16", "float32"] = "float16",
     batch_size: int | None = None,
     split: str | None = None,
+    scheme: str = "default",
     force: bool = False,
     progress: Progress | None = None,
 ) -> Embedded:
@@ -53,7 +54,7 @@ def embed(
         name: name of the feature set; the encoder's own by default.
         dtype: how the rows are stored.
         batch_size: pictures or sentences the network sees at once; what suits the encoder by default.
-        split: embed only this part of the default split scheme.
+        split, scheme: embed only this part of this split scheme; None: everything.
         force: throw away a set of that name and make it anew.
         progress: called after every batch with (ids done, ids to do).
 
@@ -75,7 +76,11 @@ def embed(
     if manifest.name in ("", ".", "..") or "/" in manifest.name:
         raise MatchcutError(f"feature set name {manifest.name!r}: must be the name of a folder, without /")
     prepare = encoder.prepare
-    source = captions(collection, split) if encoder.of == "captions" else frames(collection, split, prepare)
+    source = (
+        captions(collection, split, scheme=scheme)
+        if encoder.of == "captions"
+        else frames(collection, split, prepare, scheme=scheme)
+    )
     if not source.stamps:
         where = f"part {split!r} of {collection.root}" if split else str(collection.root)
         raise MatchcutError(f"{where}: has no {encoder.of} to embed; `matchcut info` shows what there is")
@@ -102,7 +107,7 @@ def embed(
                 flushed = time.monotonic()
             if progress:
                 progress(new, len(todo))
-    _record(collection, manifest.name, failed, split)
+    _record(collection, manifest.name, failed, split, scheme)
     kept = len(source.stamps) - len(todo)
     return Embedded(FeatureSet.open(folder), new, kept, inputs, time.monotonic() - began, tuple(failed))
 
@@ -127,12 +132,12 @@ def _run(encoder: Encoder, pieces: list[Piece], size: int) -> Iterator[Rows]:
         yield from encoder.run(inputs[first : first + size])
 
 
-def _record(collection: Collection, name: str, failed: list[Failed], split: str | None) -> None:
+def _record(collection: Collection, name: str, failed: list[Failed], split: str | None, scheme: str) -> None:
     """Put this run's failures into the catalogue and take out those of earlier runs, which have been tried again."""
     mark = f"embed {name}: "
     old = [failure.source for failure in collection.failures() if failure.reason.startswith(mark)]
     if old and split is not None:
-        tried = {item.key for item in collection.items(split=split)}
+        tried = {item.key for item in collection.items(split=split, scheme=scheme)}
         old = [source for source in old if source in tried]
     if not old and not failed:
         return

@@ -52,29 +52,36 @@ class Source:
     pieces: Callable[[Set[str]], Iterator[Piece | Failed]]
 
 
-def captions(collection: Collection, split: str | None) -> Source:
+def captions(collection: Collection, split: str | None, *, scheme: str = "default") -> Source:
     """All captions, or those of one part; a stamp is of the wording."""
-    pieces = [Piece(one.key, _digest(one.text), [one.text]) for one in collection.captions(split=split)]
+    pieces = [Piece(one.key, _digest(one.text), [one.text]) for one in collection.captions(split=split, scheme=scheme)]
     stamps = {piece.key: piece.stamp for piece in pieces}
     return Source(stamps, lambda wanted: (piece for piece in pieces if piece.key in wanted))
 
 
 def frames(
-    collection: Collection, split: str | None, prepare: Callable[[Any], Any], *, threads: int | None = None
+    collection: Collection,
+    split: str | None,
+    prepare: Callable[[Any], Any],
+    *,
+    scheme: str = "default",
+    threads: int | None = None,
 ) -> Source:
     """All shots that have frames, or those of one part; a stamp is of the frames and of the file's size and time.
 
     Args:
         collection: where they are.
-        split: a part of the default scheme, or None for all.
+        split, scheme: a part of a split scheme, or None for all.
         prepare: applied to each picture [height, width, 3], in the thread that decoded it.
         threads: that decode and prepare, each an item at a time; one a core, at most 16, by default.
     """
     shots: dict[str, list[Shot]] = {}
-    for shot in collection.shots(split=split):
+    for shot in collection.shots(split=split, scheme=scheme):
         if shot.frames:
             shots.setdefault(shot.item, []).append(shot)
-    jobs = [Job(item, tuple(shots[item.key])) for item in collection.items(split=split) if item.key in shots]
+    jobs = [
+        Job(item, tuple(shots[item.key])) for item in collection.items(split=split, scheme=scheme) if item.key in shots
+    ]
     stamps = {shot.key: _stamp(job.item, shot) for job in jobs for shot in job.shots}
 
     def pieces(wanted: Set[str]) -> Iterator[Piece | Failed]:

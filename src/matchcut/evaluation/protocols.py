@@ -20,7 +20,8 @@ PROTOCOLS: dict[str, Protocol] = {
         "MSR-VTT 1k-A",
         1000,
         1000,
-        "one sentence a video; has no validation part, published epochs are often picked on test",
+        "the one sentence a video in MSRVTT_JSFUSION_test.csv; has no validation part, published epochs are often "
+        "picked on test",
         False,
     ),
     "msrvtt-full": Protocol("MSR-VTT official", 2990, 59800, "every one of the 20 captions a video is a query"),
