@@ -12,6 +12,8 @@ class Inner:
     rate: float = 0.5
     kind: Literal["a", "b"] = "a"
     sizes: tuple[int, ...] = ()
+    most: int | None = None
+    seconds: float | dict[str, float] = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ def test_nested_tables_become_dataclasses():
         ({"name": "x", "inner": {"rates": 1}}, "a.toml: inner.rates: unknown key; did you mean 'rate'?"),
         ({"name": "x", "inner": {"kind": "c"}}, "a.toml: inner.kind: expected one of 'a', 'b'; got 'c'"),
         ({"name": "x", "inner": {"sizes": [1, "2"]}}, "a.toml: inner.sizes[1]: expected a whole number"),
+        ({"name": "x", "inner": {"most": "9"}}, "a.toml: inner.most: expected a whole number, got text in quotes"),
+        ({"name": "x", "inner": {"seconds": "9"}}, "a.toml: inner.seconds: expected a number or a table, got text"),
         ({"name": "x", "inner": {"rate": True}}, "a.toml: inner.rate: expected a number, got true or false"),
     ],
 )

@@ -86,12 +86,12 @@ def _check_keys(kind: type, table: Mapping[str, Any], where: str, parent: str) -
 
 
 WORDS = {
-    "`float`": "a number",
-    "`int`": "a whole number",
-    "`str`": "text in quotes",
-    "`bool`": "true or false",
-    "`array`": "a list",
-    "`object`": "a table",
+    "float": "a number",
+    "int": "a whole number",
+    "str": "text in quotes",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
 }
 
 
@@ -107,9 +107,14 @@ def _reason(message: str, kind: type, key: str) -> str:
         message = message.replace(
             "Invalid enum value", f"expected one of {choices}; got" if choices else "unknown value"
         )
-    for name, words in WORDS.items():
-        message = message.replace(name, words)
+    message = re.sub(r"`([^`]*)`", _words, message)
     return message.replace("Expected", "expected").replace("`", "'")
+
+
+def _words(named: re.Match[str]) -> str:
+    """A type, or what may be one of several such as `int | null`, in words; anything else as it is."""
+    kinds = [kind for kind in named[1].split(" | ") if kind != "null"] or ["null"]
+    return " or ".join(WORDS[kind] for kind in kinds) if all(kind in WORDS for kind in kinds) else named[0]
 
 
 def _required(field: Field[Any]) -> bool:

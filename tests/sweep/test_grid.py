@@ -60,6 +60,13 @@ def test_overrides_change_the_recipe_and_the_grid(grid_file):
     assert grid.cells[0].recipe.training.epochs == 1
 
 
+def test_an_override_that_every_cell_overrides_is_refused(grid_file):
+    with pytest.raises(MatchcutError, match=r"training\.lr=1: has no effect, .*--set 'grid\.training\.lr="):
+        Grid.read(grid_file, overrides=["training.lr=1"])
+    terms = 'objective.terms=[{loss={name="hinge"}}]'
+    assert len(Grid.read(grid_file, overrides=[terms]).cells) == 4  # one choice of the axis leaves it as it is
+
+
 def test_what_is_written_reads_as_the_same_grid(grid_file, tmp_path):
     grid = Grid.read(grid_file, overrides=["training.epochs=7"])
     (tmp_path / "again.toml").write_text(grid.to_toml())

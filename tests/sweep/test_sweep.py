@@ -14,6 +14,7 @@ from matchcut.cli import main
 from matchcut.errors import MatchcutError
 from matchcut.evaluation.matrices import read_scores
 from matchcut.sweep import Grid, read_results, sweep
+from matchcut.sweep.runner import stacks
 from matchcut.training import checkpoint, evaluate, train
 
 LOOP = """
@@ -65,6 +66,45 @@ def test_every_cell_gets_the_weights_of_a_training_by_itself(collection, grid_fi
         assert measured.text_to_item.recall[1] == pytest.approx(100 * (ranks == 1).mean())
     first, other = (weights(models / r.model) for r in results[:2])
     assert not same(first, other)
+
+
+def test_stacked_cells_get_these_weights_but_for_rounding(collection, grid_file, one_thread):
+    still = ["model.input_dropout=0.0", "model.pooling=mean", "model.text_pooling=mean"]
+    grid = Grid.read(grid_file, overrides=still)
+    events = []
+    results = sweep(grid, collection, jobs=1, stack=3, device="cpu", progress=events.append, keep_scores=["test"])
+    assert [r.status for r in results] == ["done"] * 4
+    assert [(e.kind, e.cell.name) for e in events[:6]] == [
+        (kind, cell.name) for kind in ("begun", "epoch") for cell in grid.cells[:3]
+    ]
+    for cell, result in zip(grid.cells, results, strict=True):
+        alone = train(cell.recipe, collection, name=f"alone-{cell.name}", device="cpu")
+        (a, facts), (b, others) = weights(collection.root / "models" / result.model), weights(alone.folder)
+        assert facts["step"] == others["step"] == 18
+        for name in b:
+            if name.startswith("model"):
+                torch.testing.assert_close(a[name], b[name], rtol=1e-4, atol=1e-5)
+        assert (collection.root / "models" / result.model / "scores-test.npz").exists()
+    again = []
+    assert sweep(grid, collection, jobs=1, stack=2, device="cpu", progress=again.append) == results
+    assert {e.kind for e in again} == {"ended"}
+
+
+def test_only_cells_that_agree_are_stacked(grid_file):
+    grid = Grid.read(grid_file, overrides=["grid.training.seed=[0, 1]"])
+    groups = stacks(grid.cells, 3)
+    assert sorted(map(len, groups)) == [1, 1, 3, 3]
+    assert all(len({cell.recipe.training.seed for cell in group}) == 1 for group in groups)
+    assert sorted(cell.name for group in groups for cell in group) == sorted(cell.name for cell in grid.cells)
+    assert stacks(grid.cells, 1) == [(cell,) for cell in grid.cells]
+
+
+def test_networks_that_cannot_be_stacked_are_refused_before_anything_is_read(collection, grid_file):
+    grid = Grid.read(grid_file, overrides=["model={name='sgraf'}"])
+    with pytest.raises(MatchcutError, match="--stack: 'sgraf' cannot be stacked"):
+        sweep(grid, collection, stack=2, device="cpu")
+    with pytest.raises(ValueError, match="stack must be at least 1, got 0"):
+        sweep(grid, collection, stack=0, device="cpu")
 
 
 def test_a_part_that_is_not_there_is_refused_before_anything_is_trained(collection, grid_file):

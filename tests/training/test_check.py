@@ -82,11 +82,16 @@ def test_a_part_that_is_only_a_holder_shows_what_it_holds():
 
 
 def test_evidence_of_every_kind():
-    kinds = ["svd", "own", "minilm", "efficientnet-lite0", "all:minilm", "model:a+b", "judged:crowd", "unheard-of"]
+    kinds = ["svd", "svd:7", "own", "minilm", "efficientnet-lite0", "all:minilm", "model:a+b", "judged:crowd"]
+    kinds += ["unheard-of", "shuffled:svd", "shuffled:own", "shuffled:minilm", "shuffled:efficientnet-lite0"]
     for kind in kinds:
         drop = {"name": "drop_similar", "evidence": kind, "percent": 10}
-        side = {"of": "text"} if kind == "own" else {}
-        assert check(recipe(hinge({**drop, **side}))).loss >= 0
+        side = {"of": "text"} if kind.endswith("own") else {}
+        seen = check(recipe(hinge({**drop, **side})))
+        assert seen.loss >= 0
+        if kind not in ("minilm", "efficientnet-lite0"):  # which are streams
+            assert [need.name for need in seen.needs if need.what == "evidence"] == [kind]
+    assert make_up(recipe(hinge({**drop, "evidence": "svd:7"})), {}).evidence.text["svd:7"].shape == (4, 7)
     items = {"name": "adaptive_margin", "evidence": "unheard-of", "of": "item"}
     made = recipe(hinge(experts=[{"treatments": [items]}]))
     assert asked(made) == {"unheard-of": "item"}
@@ -223,6 +228,11 @@ def test_command(tmp_path, collection, capsys, monkeypatch):  # noqa: F811
     assert re.search(r"captions +minilm +12 +yes", shown)
     assert "one step on made-up data: loss" in shown
     assert not (collection.root / "models").exists() or not any((collection.root / "models").iterdir())
+    monkeypatch.setenv("COLUMNS", "60")  # names and commands are broken, not cut
+    name = "frames-of-an-encoder-that-has-a-long-name"
+    file.write_text(f'[data.shapes]\n{name} = [8]\n[model]\nname = "projection"\nitem = ["{name}"]\n')
+    assert main(["train", str(file), "--check"]) == 0
+    assert "…" not in capsys.readouterr().out
     file.write_text('[model]\nname = "projection"\nitem = ["resnet"]\n')
     assert main(["train", str(file), "--check"]) == 2
     assert "nobody knows" in capsys.readouterr().err

@@ -147,6 +147,14 @@ def test_what_does_not_fit_is_told(checkpoint, tmp_path):
     torch.save({"model": wide}, path)
     with pytest.raises(MatchcutError, match=r"item\.bias holds numbers that are not finite"):
         convert(path, "vsepp", preset="pooled")
+    for kind in (torch.int64, torch.complex64):
+        other = vsepp()
+        other[0]["fc.bias"] = other[0]["fc.bias"].to(kind)
+        torch.save({"model": other}, path)
+        with pytest.raises(MatchcutError, match=r"item\.bias holds numbers of type (int64|complex64);"):
+            convert(path, "vsepp", preset="pooled")
+    with pytest.raises(MatchcutError, match=r"--set dim: 16 was asked for, .*model_best\.pth\.tar has 8"):
+        convert(checkpoint, "vsepp", preset="pooled", options=["dim=16"])
     torch.save({"state_dict": vsepp()[0]}, path)
     with pytest.raises(MatchcutError, match="has 2 parts, image encoder, text encoder; got one state dictionary"):
         convert(path, "vsepp", preset="pooled")

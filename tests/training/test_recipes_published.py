@@ -1,5 +1,6 @@
 """Every recipe of the project builds its network and takes a step; every cell of every grid is a recipe."""
 
+import re
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -58,6 +59,11 @@ def read(name: str) -> Recipe:
 
 
 @cache
+def read_grid(name: str) -> Grid:
+    return Grid.read(RECIPES / name)
+
+
+@cache
 def first_of_its_kind() -> set[str]:
     """One recipe for each network that is unlike all others, the size of the vocabulary apart."""
     kinds: dict[object, str] = {}
@@ -96,12 +102,54 @@ def test_recipe_takes_a_step(name, tiny_clip):
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_cell_of_a_grid_is_a_recipe(name, tiny_clip):
-    grid = Grid.read(RECIPES / name)
+    """Reading the grid checks all numbers; objectives that differ in nothing else take one step."""
+    grid = read_grid(name)
     assert len(grid.cells) >= 3
-    networks = {repr((cell.recipe.model, cell.recipe.objective_table)): cell.recipe for cell in grid.cells}
+    networks = {
+        (repr(r.model), re.sub(r"[\d.]+", "", repr(r.objective_table))): r for r in (c.recipe for c in grid.cells)
+    }
     for recipe in networks.values():
         seen = check(with_towers(recipe, tiny_clip) if "dmae" in name else narrow(recipe), pairs=2)
         assert seen.loss >= 0
+
+
+CONTROLS = {
+    "lseh/grid_controls_vsepp": {
+        "loss": "hard all_negatives margin_0.185 margin_0.21 masked lseh lseh_shuffled lseh_distinct",
+        "schedule": "own original",
+    },
+    "cmgsd/grid": {
+        "margins": "all fixed static_text static_item dynamic_text dynamic_item no_ramp joint hardest "
+        "shuffled constant one_hinge no_fixed"
+    },
+    "cmgsd/grid_mapping": {"mapping": "zscore minmax proportional relevance step"},
+}
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_controls_and_ablations_of_the_pages_are_there(name):
+    axes = {axis.name: " ".join(axis.choices) for axis in read_grid(f"{name}.toml").axes}
+    assert axes.items() >= CONTROLS[name].items()
+
+
+def cell(grid, start):
+    return next(cell.recipe for cell in read_grid(grid).cells if cell.name.startswith(start))
+
+
+def test_controls_differ_in_what_they_control_alone():
+    """LSEH's shuffled margins name other vectors, and CMGSD's constant ones have no spread; all else is equal."""
+    lseh, shuffled = (
+        cell("lseh/grid_controls_sgr.toml", name).objective_table for name in ("lseh-own", "lseh_shuffled-own")
+    )
+    assert repr(lseh).replace("'svd'", "'shuffled:svd'") == repr(shuffled)
+    distinct = cell("lseh/grid_controls_sgr.toml", "lseh_distinct-own")
+    assert (distinct.objective_table, distinct.training.distinct_items) == (lseh, True)
+    terms = {name: cell("cmgsd/grid.toml", name).objective().terms[0] for name in ("all", "shuffled", "constant")}
+    for plain, other, constant in zip(*(terms[name].experts[1:] for name in terms), strict=True):
+        (margin,), (control,), (flat,) = plain.treatments, other.treatments, constant.treatments
+        assert control == replace(margin, evidence=f"shuffled:{margin.evidence}")
+        assert flat == replace(margin, spread=0.0)
+        assert plain.weight == other.weight == constant.weight
 
 
 @pytest.mark.parametrize(("table", "end"), [(OWN, ""), (ORIGINAL, "_original")])
@@ -118,7 +166,7 @@ def test_lseh_settings_are_those_of_the_page(table, end):
 
 def test_the_grids_of_lseh_are_the_single_recipes():
     for data in ("flickr30k", "coco", "iapr"):
-        for cell in Grid.read(RECIPES / f"lseh/grid_{data}.toml").cells:
+        for cell in read_grid(f"lseh/grid_{data}.toml").cells:
             if cell.choices["training.seed"] != "seed0":
                 continue
             single = read(f"lseh/{cell.choices['network']}_{cell.choices['loss']}_{data}.toml")

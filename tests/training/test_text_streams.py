@@ -1,3 +1,6 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -5,12 +8,17 @@ import torch.multiprocessing
 from safetensors.torch import load_file
 
 from matchcut.collection import Judgment
+from matchcut.encoders.thinning import thin
 from matchcut.encoders.vocabulary import Vocabulary
 from matchcut.encoders.word_pieces import piece_words
 from matchcut.encoders.words import bag_of_words, clean
 from matchcut.errors import MatchcutError
 from matchcut.features import FeatureWriter, Manifest
 from matchcut.training import Recipe, TrainedModel, evaluate, train
+from matchcut.training import text_streams as module
+from matchcut.training.check import check
+from matchcut.training.data import load
+from matchcut.training.run import Run
 from matchcut.training.shared import SharedData
 from matchcut.training.streams import Bags
 
@@ -254,7 +262,7 @@ def _train_elsewhere(shared, recipe, name):
 
 
 def test_shared_data_are_sent_to_another_process(worded):
-    recipe, shared = recipe_of("dual_encoding", training={"epochs": 1}), SharedData(worded)
+    recipe, shared = recipe_of("dual_encoding", training={"epochs": 1, "threads": 1}), SharedData(worded)
     shared.prepare(recipe)
     shared.share_memory()
     assert len(shared.tensors()) > 8
@@ -292,3 +300,55 @@ def test_a_step_gets_the_concepts_of_its_items(worded, monkeypatch):
         items = (seen[:, None] == frames[None]).all(2).float().argmax(1)
         assert torch.equal(step.targets["concepts"], labels[items])
     assert 0 < labels.mean() < 1
+
+
+class LengthEncoder:
+    """Stands for an encoder of one number a token: the length of each word."""
+
+    def prepare(self, text):
+        return text
+
+    def run(self, prepared):
+        return [[[float(len(word))] for word in text.split()] for text in prepared]
+
+
+def test_training_captions_are_thinned_and_no_others(worded):
+    recipe = recipe_of("vsepp", data={"thin_captions": True}, training={"seed": 3, "epochs": 1})
+    run, plain = Run(recipe, worded), Run(recipe_of("vsepp"), worded, name="plain")
+    texts = thin(plain.data.texts, plain.data.owner.tolist(), seed=3)
+    assert texts != plain.data.texts
+    every = torch.arange(len(texts))
+    shared = SharedData(worded).text(recipe)
+    assert shared.vocabulary == SharedData(worded).text(recipe_of("vsepp")).vocabulary  # of whole captions
+    expected = shared.batch(texts)["words"]
+    assert torch.equal(run.data.text_batch(every)["words"].values, expected.values)
+    assert not torch.equal(run.data.text["words"].values, plain.data.text["words"].values)
+    assert run.data.texts == plain.data.texts
+    assert torch.equal(run.held_out.text["words"].values, plain.held_out.text["words"].values)
+    run.close(), plain.close()
+    assert train(recipe, worded, again=True).epochs == 1
+
+
+def test_stored_vectors_of_captions_cannot_be_thinned(worded):
+    stored = Recipe.of({"name": "x", "model": {"dim": 8}, "data": {"thin_captions": True}}, source="my.toml")
+    with pytest.raises(
+        MatchcutError, match=r"my\.toml: data\.thin_captions: the network reads 'minilm', made from whole"
+    ):
+        train(stored, worded)
+    with pytest.raises(MatchcutError, match=r"my\.toml: data\.thin_captions: the network reads 'minilm'"):
+        check(stored)
+
+
+def test_salience_of_thinned_captions_is_made_anew(worded, monkeypatch):
+    kind = Manifest(name="t", encoder="salience:x", weights="w0", preprocessing="p", of="captions", shape=(1,))
+    with FeatureWriter(worded.root / "features" / "kinds", kind) as writer:
+        for caption in worded.captions():
+            writer.add(caption.key, LengthEncoder().run([caption.text])[0])
+    monkeypatch.setattr(module, "load_encoder", lambda spec: LengthEncoder())
+    data = load(worded, part="train", text=["kinds"], item=[ITEM])
+    recipe = replace(recipe_of("vsepp"), model=SimpleNamespace(salience="kinds", text_streams=("words", "kinds")))
+    shared = SharedData(worded).text(recipe_of("vsepp"))
+    thinned = module.thin_text_streams(data, shared, recipe, worded)
+    texts = thin(data.texts, data.owner.tolist(), seed=0)
+    assert thinned.text["kinds"].values.flatten().tolist() == [len(word) for text in texts for word in text.split()]
+    assert thinned.text["kinds"].offsets.diff().tolist() == [len(text.split()) for text in texts]

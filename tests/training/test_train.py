@@ -9,6 +9,8 @@ from tiny_collection import fill_features
 from matchcut.collection import Item, Shot
 from matchcut.errors import MatchcutError
 from matchcut.training import Recipe, TrainedModel, evaluate, train
+from matchcut.training.encode import score_split
+from matchcut.training.run import Run
 from matchcut.training.settings import TrainingSettings
 
 
@@ -82,6 +84,21 @@ def test_the_seed_decides(collection, recipe_file):
     first, again, other = weights("a", 1), weights("b", 1), weights("c", 2)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_batches_without_two_captions_of_one_item(collection, recipe_file, monkeypatch):
+    seen = []
+    read = Run.read
+    monkeypatch.setattr(Run, "read", lambda run, index: (seen.append(run.data.owner[index]), read(run, index))[1])
+    train(Recipe.read(recipe_file, overrides=["training.distinct_items=true"]), collection)
+    assert len(seen) == 18  # 48 captions in batches of 8, 3 epochs
+    assert all(len(owner.unique()) == 8 for owner in seen)
+    seen.clear()
+    train(Recipe.read(recipe_file), collection, name="plain")
+    assert any(len(owner.unique()) < 8 for owner in seen)
+    few = ["training.distinct_items=true", "training.batch_size=25"]
+    with pytest.raises(MatchcutError, match=r"training\.distinct_items: 24 items are too few for batches of 25"):
+        train(Recipe.read(recipe_file, overrides=few), collection, name="few")
 
 
 def test_a_finished_run_is_left_alone_and_again_starts_anew(collection, recipe_file):
@@ -200,6 +217,18 @@ def test_evaluate_against_pairing_and_exact_relevance(collection, recipe_file):
     assert interval.low <= interval.value <= interval.high
     assert interval.units == 8  # items are resampled, not captions
     json.dumps(result.to_json())
+
+
+def test_evaluate_ranks_items_by_the_best_caption_of_each(collection, recipe_file):
+    train(Recipe.read(recipe_file, overrides=["training.epochs=1"]), collection)
+    trained = TrainedModel.open(collection, "tiny")
+    data = trained.data(collection, "test")
+    scores = score_split(trained.network, data).numpy()
+    best = scores.reshape(8, 2, 8).max(1)  # [items by their best caption, items]
+    rank = 1 + (best > best.diagonal()).sum(0)
+    found = evaluate(collection, "tiny", samples=10, item_to_text="groups").metrics["paired"].item_to_text
+    assert found.recall[5] == pytest.approx(100 * (rank <= 5).mean())
+    assert found.recall[5] != evaluate(collection, "tiny", samples=10).metrics["paired"].item_to_text.recall[5]
 
 
 def test_partial_judgments_are_refused(collection, recipe_file):

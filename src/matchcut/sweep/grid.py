@@ -59,11 +59,21 @@ class Grid:
         """Read a TOML grid; `base` in it builds on a recipe or another grid; each override is "key.key=value".
 
         Raises:
-            MatchcutError: naming file, cell and key, if any cell is not a valid recipe.
+            MatchcutError: naming file, cell and key, if any cell is not a valid recipe; for an override of a key that
+                every cell sets anyway.
         """
         table = read_toml(Path(path), overrides=overrides)
         table.setdefault("name", Path(path).stem)
-        return cls.of(table, source=str(path))
+        grid = cls.of(table, source=str(path))
+        for given in overrides:
+            key = given.partition("=")[0].strip()
+            for axis in grid.axes:
+                if all(key in _leaves(choice) for choice in axis.choices.values()):
+                    raise MatchcutError(
+                        f"--set {given}: has no effect, every choice of {axis.name} in the grid sets {key}; "
+                        f"change the grid: --set 'grid.{axis.name}=...'"
+                    )
+        return grid
 
     @classmethod
     def of(cls, table: Mapping[str, Any], *, source: str = "grid") -> "Grid":

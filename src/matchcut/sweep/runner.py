@@ -1,5 +1,6 @@
 """Training the cells of a grid in worker processes."""
 
+import json
 import os
 import signal
 import threading
@@ -24,6 +25,7 @@ from matchcut.sweep.scores import has_scores
 from matchcut.sweep.share import read_all, share
 from matchcut.sweep.worker import WorkerSettings, work
 from matchcut.training.shared import SharedData
+from matchcut.training.stack import agreement
 
 PRELOAD = ["matchcut.sweep.worker", "torch.utils.tensorboard"]
 """What all workers need is imported once, by a server that they are forked from; nothing is run in it."""
@@ -48,6 +50,7 @@ def sweep(
     *,
     only: Sequence[str] = (),
     jobs: int | None = None,
+    stack: int = 1,
     device: str | None = None,
     again: bool = False,
     keep_scores: Sequence[str] = (),
@@ -62,7 +65,9 @@ def sweep(
 
     Args:
         only: patterns of cell names, such as "ATT-*"; none for all.
-        jobs: models at a time; by default one a CPU core, or two on a GPU, which the workers share.
+        jobs: worker processes; by default one a CPU core, or two on a GPU, which the workers share.
+        stack: models that a worker trains at once where their networks and batches agree (`train_stack`); their
+            weights are then those of `train` but for rounding, and with dropout for other random numbers.
         device: "cpu", "cuda", ...; by default a GPU if there is one.
         again: train anew what is finished or begun.
         keep_scores: parts, such as "test", whose score matrix is written beside each model, `scores-PART.npz`.
@@ -74,11 +79,14 @@ def sweep(
     Raises:
         MatchcutError: if a pattern fits no cell, there is no part to keep scores of, or the sweep is running in
             another process.
-        ValueError: if jobs is below 1.
+        ValueError: if jobs or stack is below 1.
     """
-    if jobs is not None and jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    for name, value in (("jobs", jobs), ("stack", stack)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
     cells = grid.only(only)
+    if stack > 1:
+        stacks(cells, stack)  # says at once which network cannot be stacked
     for part in keep_scores:  # before it would make a failure of every trained model
         for scheme in {cell.recipe.data.scheme for cell in cells}:
             if not collection.items(split=part, scheme=scheme):
@@ -93,7 +101,8 @@ def sweep(
         write_text(folder / "sweep.toml", grid.to_toml())
         log, tell = ResultLog(folder), progress or _ignore
         known = {} if again else read_results(folder)
-        team = Team(settings, min(jobs or default_jobs(device), sum(cell.name not in known for cell in cells)))
+        some = stacks([cell for cell in cells if cell.name not in known], stack)
+        team = Team(settings, min(jobs or default_jobs(device), len(some)))
         try:
             shared = read_all(collection, [cell.recipe for cell in cells], parts=keep_scores)
             found = {
@@ -102,7 +111,7 @@ def sweep(
             for cell in cells:
                 if cell.name in found:
                     tell(Event("ended", cell, result=found[cell.name]))
-            todo = [cell for cell in cells if cell.name not in found]
+            todo = stacks([cell for cell in cells if cell.name not in found], stack)
             if todo:
                 share(shared)
                 team.give(shared, min(jobs or default_jobs(device), len(todo)))
@@ -117,13 +126,27 @@ def _stands(cell: Cell, result: Result, settings: WorkerSettings, collection: Co
     return scored and is_finished(cell, result, collection, shared)
 
 
+def stacks(cells: Sequence[Cell], size: int) -> list[tuple[Cell, ...]]:
+    """The cells in groups that are trained at once: of at most `size`, and in a group all agree.
+
+    Raises:
+        MatchcutError: if size is above 1 and a network cannot be stacked.
+    """
+    if size == 1:
+        return [(cell,) for cell in cells]
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(json.dumps(agreement(cell.recipe), sort_keys=True), []).append(cell)
+    return [tuple(group[k : k + size]) for group in groups.values() for k in range(0, len(group), size)]
+
+
 def default_jobs(device: str) -> int:
-    """How many models at a time: one a core that this process may use; two share a GPU."""
+    """How many workers: one a core that this process may use; two share a GPU."""
     return len(os.sched_getaffinity(0)) if device == "cpu" else 2
 
 
 class Worker:
-    """A worker process, the parent's end of its pipe, and the cell that it trains."""
+    """A worker process, the parent's end of its pipe, and the cells that it trains, by name."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -133,7 +156,7 @@ class Worker:
         with _no_interrupt():
             self.process.start()
         theirs.close()
-        self.cell: Cell | None = None
+        self.cells: dict[str, Cell] = {}
 
 
 class Team:
@@ -151,26 +174,26 @@ class Team:
         for worker in self.workers:
             _send(worker, shared)
 
-    def run(self, cells: Sequence[Cell], log: ResultLog, progress: Progress) -> Iterator[Result]:
-        """Train the cells; yields each one's result."""
-        waiting = deque(cells)
-        while waiting or any(worker.cell for worker in self.workers):
+    def run(self, stacks: Sequence[Sequence[Cell]], log: ResultLog, progress: Progress) -> Iterator[Result]:
+        """Train the cells, those of a stack at once; yields each one's result."""
+        waiting = deque(stacks)
+        while waiting or any(worker.cells for worker in self.workers):
             for worker in self.workers:
-                if waiting and worker.cell is None:
-                    worker.cell = waiting.popleft()
-                    progress(Event("begun", worker.cell))
-                    _send(worker, worker.cell)
+                if waiting and not worker.cells:
+                    stack = waiting.popleft()
+                    worker.cells = {cell.name: cell for cell in stack}
+                    for cell in stack:
+                        progress(Event("begun", cell))
+                    _send(worker, stack)
             for worker, message in self._messages():
-                if worker.cell is None:
+                if isinstance(message, tuple):
+                    name, record = message
+                    progress(Event("epoch", worker.cells[name], record=record))
                     continue
-                if isinstance(message, dict):
-                    progress(Event("epoch", worker.cell, record=message))
-                    continue
-                result = message or _killed(worker)
-                log.write(result)
-                progress(Event("ended", worker.cell, result=result))
-                worker.cell = None
-                yield result
+                for result in [message] if message else _killed(worker):
+                    log.write(result)
+                    progress(Event("ended", worker.cells.pop(result.cell), result=result))
+                    yield result
                 if message is None and waiting:
                     self._replace(worker)
 
@@ -184,7 +207,7 @@ class Team:
 
     def _messages(self) -> Iterator[tuple[Worker, Any]]:
         """What the workers say; None from one that died."""
-        by_pipe: dict[Connection, Worker] = {w.pipe: w for w in self.workers if w.cell is not None}
+        by_pipe: dict[Connection, Worker] = {w.pipe: w for w in self.workers if w.cells}
         for pipe in wait(list(by_pipe)):
             worker = by_pipe[pipe]  # type: ignore[index]
             try:
@@ -205,16 +228,17 @@ def _send(worker: Worker, message: Any) -> None:
         worker.pipe.send(message)
 
 
-def _killed(worker: Worker) -> Result:
-    assert worker.cell is not None
+def _killed(worker: Worker) -> list[Result]:
     worker.process.join()
     code = worker.process.exitcode or 0
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     hint = "; out of memory? try fewer --jobs" if code == -signal.SIGKILL else ""
-    cell = worker.cell
-    return Result(
-        cell=cell.name, choices=cell.choices, model=cell.recipe.name, status="failed", reason=f"its worker {how}{hint}"
-    )
+    return [
+        Result(
+            cell=name, choices=cell.choices, model=cell.recipe.name, status="failed", reason=f"its worker {how}{hint}"
+        )
+        for name, cell in worker.cells.items()
+    ]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from matchcut.training.optimizers import TOWERS, make_optimizer
 from matchcut.training.recipe import Recipe
 from matchcut.training.step import step_loss
 from matchcut.training.targets import CONCEPTS, Targets
+from matchcut.training.text_streams import check_thinning
 
 Network = RetrievalModel[Any, Any]
 
@@ -78,6 +79,7 @@ def check(
     """
     if pairs < 2:
         raise ValueError(f"pairs must be at least 2, got {pairs}")
+    check_thinning(recipe)
     notes = []
     made = make_up(recipe, _stored(collection), pairs=pairs)
     if {"words", "bow"} & set(recipe.text) and not getattr(recipe.model, "vocabulary", 0):

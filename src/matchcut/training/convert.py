@@ -5,7 +5,7 @@ import json
 import pickle
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,8 @@ def convert(path: Path, network: str, *, preset: str = "default", options: Seque
         options: "key=value" over the preset, such as "item=regions".
 
     Raises:
-        MatchcutError: if a parameter is missing, unexpected, of another shape, or not finite.
+        MatchcutError: if a parameter is missing, unexpected, of another shape or kind of number, or not finite, or the
+            tensors are not of a size that `options` name.
     """
     if network not in CONVERTERS:
         known = f"known are {', '.join(CONVERTERS)}"
@@ -137,6 +138,7 @@ def convert(path: Path, network: str, *, preset: str = "default", options: Seque
         if key.endswith("num_batches_tracked"):  # a counter that PyTorch before 0.4.1 did not keep
             tensors[key] = torch.tensor(0)
     _same(path, network, expected, tensors)
+    _overruled(path, options, config, sized.config)
     for key, tensor in tensors.items():
         if not bool(tensor.isfinite().all()):
             raise MatchcutError(f"{path}: {key} holds numbers that are not finite: its training broke down")
@@ -152,10 +154,19 @@ def _same(path: Path, network: str, expected: Mapping[str, Tensor], found: Mappi
         if expected[key].shape != found[key].shape:
             shapes = (" x ".join(map(str, x[key].shape)) for x in (found, expected))
             wrong.append("{} is {} and not {}".format(key, *shapes))
+        elif expected[key].is_floating_point() != found[key].is_floating_point():
+            wrong.append(f"{key} holds numbers of type {str(found[key].dtype).removeprefix('torch.')}")
     if wrong:
         raise MatchcutError(
             f"{path}: does not fit {network} with these options: {'; '.join(wrong[:4])}; try another --preset or --set"
         )
+
+
+def _overruled(path: Path, options: Sequence[str], asked: Any, sized: Any) -> None:
+    """Sizes are read from the tensors: one that was asked for and is not theirs is an error, not forgotten."""
+    for key in (option.partition("=")[0].strip() for option in options):
+        if "." not in key and not is_dataclass(getattr(asked, key)) and getattr(asked, key) != getattr(sized, key):
+            raise MatchcutError(f"--set {key}: {getattr(asked, key)} was asked for, {path} has {getattr(sized, key)}")
 
 
 def save_weights(path: Path, converted: Converted) -> None:

@@ -78,6 +78,7 @@ def load(
 ) -> PairData:
     """Read one part of a split scheme with its feature sets; streams made from the wording are added elsewhere.
 
+    Of a part that names its captions, these; else all captions of its items (`Collection.captions`).
     Items without features (their file was broken) and captions without features are left out and counted; with pixels
     also items without frames, and those whose file is not there.
 
@@ -176,5 +177,5 @@ def _item_rows(features: FeatureSet, shots: Sequence[Sequence[str]]) -> Stream:
 
 
 def _parts(collection: Collection) -> str:
-    found = {scheme: ", ".join(parts) for scheme, parts in collection.splits().items()}
-    return f"there is {found}" if found else "the collection has no splits"
+    found = [f"{scheme}: {', '.join(parts)}" for scheme, parts in collection.splits().items()]
+    return f"there is {'; '.join(found)}" if found else "the collection has no splits"

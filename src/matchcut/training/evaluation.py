@@ -12,7 +12,7 @@ from matchcut.errors import MatchcutError
 from matchcut.evaluation import retrieval_metrics
 from matchcut.evaluation.ranks import Ties
 from matchcut.evaluation.resampling import Interval, intervals
-from matchcut.evaluation.retrieval import DirectionMetrics, RetrievalMetrics
+from matchcut.evaluation.retrieval import DirectionMetrics, ItemToText, RetrievalMetrics
 from matchcut.training.data import PairData
 from matchcut.training.encode import score_split
 from matchcut.training.trained_model import TrainedModel
@@ -50,6 +50,7 @@ def evaluate(
     split: str | None = None,
     ties: Ties = "expected",
     relevance: str | None = None,
+    item_to_text: ItemToText = "captions",
     samples: int = 2000,
 ) -> Evaluation:
     """Measure a model of a collection: both directions, R@1/5/10, median and mean rank, with 95% bootstrap intervals.
@@ -60,6 +61,7 @@ def evaluate(
         split: part of the recipe's split scheme, by default its test part.
         ties: see `matchcut.evaluation.retrieval_metrics`.
         relevance: a source of complete judgments; None: every one there is, beside the pairing.
+        item_to_text: of the pairing, see `matchcut.evaluation.retrieval_metrics`.
 
     Raises:
         MatchcutError: if model, part, features or judgments are missing.
@@ -69,7 +71,7 @@ def evaluate(
     data = trained.data(collection, part)
     scores = score_split(trained.network, data).numpy()
     items = np.arange(len(data.items))
-    metrics = {"paired": retrieval_metrics(scores, data.owner.numpy(), items, ties=ties)}
+    metrics = {"paired": retrieval_metrics(scores, data.owner.numpy(), items, ties=ties, item_to_text=item_to_text)}
     for source in _complete(collection, relevance):
         relevant = relevance_matrix(collection, source, data.captions, data.items)
         metrics[source] = retrieval_metrics(scores, relevance=relevant, ties=ties, unanswerable="skip")

@@ -1,7 +1,9 @@
 """What treatments of negatives may look at while training: stored features, SVD vectors, the network's own."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from matchcut.training.trained_model import TrainedModel
 OWN = "own"  # the network's own embeddings of the batch
 SVD = "svd"  # TF-IDF and SVD of the training captions
 ALL, MODEL, JUDGED = "all:", "model:", "judged:"  # all captions of an item; trained models; human judgments
+SHUFFLED = "shuffled:"  # vectors of others, as a control
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class TrainingEvidence:
 
     text: dict[str, Tensor] = field(default_factory=dict)
     item: dict[str, Tensor] = field(default_factory=dict)
-    own: bool = False
+    own: tuple[str, ...] = ()  # names that stand for the network's own embeddings
     all_captions: dict[str, Tensor] = field(default_factory=dict)  # unit vectors of captions, to compare with all
     scores: dict[str, Teacher | Judged] = field(default_factory=dict)
     captions_of: CaptionsOfItems | None = None
@@ -49,10 +52,14 @@ class TrainingEvidence:
 
             NAME           a feature set of captions, or of frames: an item is then the mean of its rows
             svd            TF-IDF and SVD of the training captions, computed once and kept as a feature set
+            svd:K          the same with K components in place of 400
             own            the network's own embeddings of the batch
             all:NAME       the vectors of captions, each compared with all captions of an item, not with one
             model:A+B      scores of trained models of the collection, or folders: of several their mean
             judged:SOURCE  human judgments; a pair without one counts 0
+            shuffled:NAME  any of the vectors handed to other captions and items, to see what their meaning is worth:
+                           in one random order, for every training the same; the network's own ones to the next of the
+                           batch
 
         Args:
             part, scheme: of the split, what `data` is.
@@ -60,7 +67,7 @@ class TrainingEvidence:
         Raises:
             MatchcutError: if there is no such feature set, model or judgments, or it lacks a caption or an item.
         """
-        found = cls(own=OWN in names, captions_of=CaptionsOfItems.of(data.owner, len(data.items)))
+        found = cls(own=own(names), captions_of=CaptionsOfItems.of(data.owner, len(data.items)))
         for name in names:
             if name.startswith(ALL):
                 vectors = cls.load(collection, data, [name.removeprefix(ALL)]).text
@@ -72,11 +79,13 @@ class TrainingEvidence:
             elif name.startswith(MODEL):
                 models = name.removeprefix(MODEL).split("+")
                 found.scores[name] = Teacher.mean([_embed(collection, model, data, part, scheme) for model in models])
+            elif name.startswith(SHUFFLED) and name not in found.own:
+                found._shuffle(collection, data, name)
             elif name in data.text:
                 found.text[name] = data.text[name].mean()
             elif name in data.item:
                 found.item[name] = data.item[name].mean()
-            elif name != OWN:
+            elif name not in found.own:
                 found._read(collection, data, name)
         return found
 
@@ -105,7 +114,8 @@ class TrainingEvidence:
         if self.own:
             if not isinstance(text, Tensor) or not isinstance(item, Tensor) or not paired:
                 raise MatchcutError(f"evidence {OWN!r} needs a network with one vector a text and an item, no memory")
-            texts[OWN], items[OWN] = text, item
+            for name in self.own:
+                texts[name], items[name] = (text, item) if name == OWN else (text.roll(1, 0), item.roll(1, 0))
         if self.all_captions and self.captions_of is not None:
             every, lengths = self.captions_of.of_items(owner)
             for name, vectors in self.all_captions.items():
@@ -114,10 +124,21 @@ class TrainingEvidence:
         scores = {name: source.batch(index, owner).to(device) for name, source in self.scores.items()}
         return Evidence(text=texts, item=items, item_text=item_texts, text_item=text_items, scores=scores)
 
+    def _shuffle(self, collection: Collection, data: PairData, name: str) -> None:
+        base = name.removeprefix(SHUFFLED)
+        of = TrainingEvidence.load(collection, data, [base])
+        if not of.text and not of.item:
+            raise MatchcutError(f"evidence {name!r}: {base!r} are not vectors of captions or items")
+        for mine, vectors in ((self.text, of.text), (self.item, of.item)):
+            for found in vectors.values():
+                mine[name] = found[np.random.default_rng(0).permutation(len(found))]
+
     def _read(self, collection: Collection, data: PairData, name: str) -> None:
         path = collection.root / "features" / name
-        if name == SVD:
-            _make_svd(collection, data)
+        if name == SVD or name.startswith(f"{SVD}:"):
+            count = components(name)
+            path = path.with_name(name.replace(":", "-"))
+            _make_svd(collection, data, path, count)
         if not path.is_dir():
             raise MatchcutError(
                 f"{collection.root}: no evidence {name!r}: it is neither a feature set nor {OWN!r} or {SVD!r}; "
@@ -152,23 +173,39 @@ def _embed(collection: Collection, name: str, data: PairData, part: str, scheme:
     return text[[caption[key] for key in data.captions]], items[[item[key] for key in data.items]]
 
 
-def _make_svd(collection: Collection, data: PairData) -> None:
+def own(names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the names that stand for the network's own embeddings."""
+    return tuple(name for name in names if name in (OWN, SHUFFLED + OWN))
+
+
+def components(name: str) -> int:
+    """How many components "svd" or "svd:K" has at most.
+
+    Raises:
+        MatchcutError: if K is no number above 0.
+    """
+    count = name.removeprefix(SVD).removeprefix(":")
+    if name != SVD and not (count.isdecimal() and int(count)):
+        raise MatchcutError(f"evidence {name!r}: expected a number of components, such as {SVD}:100")
+    return int(count or COMPONENTS)
+
+
+def _make_svd(collection: Collection, data: PairData, path: Path, components: int) -> None:
     """Fit the vectors on the training captions, unless they are there."""
     digest = hashlib.sha256("\n".join(data.texts).encode()).hexdigest()[:16]
-    path = collection.root / "features" / SVD
     if path.is_dir():
         features = FeatureSet.open(path)
         if features.manifest.weights == digest:
             return
     try:
-        vectors = svd_vectors(data.texts)
+        vectors = svd_vectors(data.texts, components=components)
     except ValueError as error:
         raise MatchcutError(f"{collection.root}: evidence {SVD!r}: {error}") from error
     manifest = Manifest(
-        name=SVD,
+        name=path.name,
         encoder=SVD,
         weights=digest,
-        preprocessing=f"TF-IDF and SVD of the training captions, {COMPONENTS} components at most",
+        preprocessing=f"TF-IDF and SVD of the training captions, {components} components at most",
         of="captions",
         shape=(vectors.shape[1],),
         dtype="float32",

@@ -10,7 +10,7 @@ import torch
 from matchcut.encoders.vocabulary import SPECIAL
 from matchcut.errors import MatchcutError
 from matchcut.training.data import PairData
-from matchcut.training.evidence import ALL, JUDGED, MODEL, OWN, TrainingEvidence
+from matchcut.training.evidence import ALL, JUDGED, MODEL, SHUFFLED, SVD, TrainingEvidence, components, own
 from matchcut.training.evidence_sources import CaptionsOfItems, Teacher
 from matchcut.training.recipe import Recipe
 from matchcut.training.streams import Stream
@@ -69,7 +69,7 @@ def make_up(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]], *, pairs: int
         model = replace(model, vocabulary=SMALL)
     try:
         size, last, edge = _clip(model)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise MatchcutError(f"{recipe.source}: model.towers.path: no CLIP is found there: {reason}") from error
     known = {**KNOWN, **_made(model, edge), **{k: tuple(v) for k, v in recipe.data.shapes.items()}, **shapes}
@@ -137,18 +137,19 @@ def _evidence(
 ) -> TrainingEvidence:
     """Evidence of every kind that the objective names."""
     count = len(data.items)
-    found = TrainingEvidence(captions_of=CaptionsOfItems.of(data.owner, count), own=OWN in recipe.evidence())
+    found = TrainingEvidence(captions_of=CaptionsOfItems.of(data.owner, count), own=own(recipe.evidence()))
     for name, of in asked(recipe).items():
-        shape = known.get(name.removeprefix(ALL), KNOWN["minilm"])
+        plain = name.removeprefix(ALL).removeprefix(SHUFFLED)
+        shape = (components(plain),) if plain.startswith(f"{SVD}:") else known.get(plain, KNOWN["minilm"])
         vectors = _vectors(generator, shape, [1] * count).values.flatten(1)
         if name.startswith((MODEL, JUDGED)):
             found.scores[name] = Teacher(vectors, vectors)
         elif name.startswith(ALL):
             found.all_captions[name] = vectors
-        elif name in data.item:
-            found.item[name] = data.item[name].mean().flatten(1)
-        elif name in data.text:
-            found.text[name] = data.text[name].mean().flatten(1)
-        elif name != OWN:
+        elif plain in data.item:
+            found.item[name] = data.item[plain].mean().flatten(1)
+        elif plain in data.text:
+            found.text[name] = data.text[plain].mean().flatten(1)
+        elif name not in found.own:
             (found.item if of == "item" else found.text)[name] = vectors
     return found

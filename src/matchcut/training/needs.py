@@ -1,11 +1,12 @@
 """What the training of a recipe needs from a collection and beside it, and what of it is there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matchcut.collection import Collection
 from matchcut.features.manifest import Manifest
+from matchcut.training.evidence import ALL, SHUFFLED, SVD
 from matchcut.training.made_up import asked
 from matchcut.training.recipe import Recipe
 
@@ -73,9 +74,11 @@ def _stream(recipe: Recipe, name: str, of: str, shape: tuple[int, ...], collecti
 
 
 def _evidence(recipe: Recipe, name: str, of: str | None, collection: Collection | None) -> Need:
+    if name.startswith(SHUFFLED):
+        return replace(_evidence(recipe, name.removeprefix(SHUFFLED), of, collection), name=name)
     kind, _, rest = name.partition(":")
-    if name in MADE:
-        return Need("evidence", name, None, MADE[name], None if collection is None else True)
+    if name in MADE or kind == SVD:
+        return Need("evidence", name, None, MADE[kind], None if collection is None else True)
     if kind == "model" and rest:
         there = None
         if collection is not None:
@@ -83,7 +86,7 @@ def _evidence(recipe: Recipe, name: str, of: str | None, collection: Collection 
         return Need("evidence", name, None, "trained models of the collection", there)
     if kind == "judged" and rest:
         return Need("evidence", name, None, "judgments", None if collection is None else rest in collection.judged())
-    plain = name.removeprefix("all:")
+    plain = name.removeprefix(ALL).removeprefix(SHUFFLED)
     side = "frames" if of == "item" else "captions"
     shape = tuple(recipe.data.shapes[plain]) if plain in recipe.data.shapes else None
     return Need("evidence", name, shape, _source(plain), _there(plain, side, shape, collection))

@@ -15,6 +15,7 @@ class DataSettings:
     test: str = "test"
     vocabulary_threshold: int = 5  # a word is known if the training captions hold it so often
     concept_threshold: int = 1  # an item shows a concept if its captions name it more often than this
+    thin_captions: bool = False  # train on captions without some of their least telling words; see `encoders.thinning`
     shapes: dict[str, list[int]] = field(default_factory=dict)
     """Row shape of feature sets that no encoder here makes, {regions = [36, 2048]}. Only `train --check` reads it."""
 
@@ -39,6 +40,7 @@ class TrainingSettings:
     epochs: int = 20
     samples: int = 0  # captions an epoch, drawn anew for each; 0 for all of them
     batch_size: int = 128  # captions a step, each with its item
+    distinct_items: bool = False  # no batch holds two captions of one item
     memory: int = 0  # items of earlier steps that are further negatives of a step; 0 for none
     optimizer: Literal["adam", "adamw", "rmsprop"] = "adamw"
     lr: float = 1e-3  # peak, reached after the warm-up

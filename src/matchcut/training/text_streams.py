@@ -7,13 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from matchcut.collection import Collection
+from matchcut.encoders import load_encoder
 from matchcut.encoders.clip_inputs import token_ids
+from matchcut.encoders.thinning import thin
 from matchcut.encoders.vocabulary import SPECIAL, Vocabulary
 from matchcut.encoders.word_pieces import piece_words
 from matchcut.encoders.words import clean, word_numbers
 from matchcut.errors import MatchcutError
 from matchcut.models.inputs import Padded
-from matchcut.training.data import Memo, PairData, digest
+from matchcut.training.data import Memo, PairData, digest, read_manifest
 from matchcut.training.pixels import PIXELS
 from matchcut.training.recipe import Recipe
 from matchcut.training.streams import AnyStream, Bags, Stream
@@ -127,6 +130,39 @@ class TextStreams:
                 f"word pieces, such as {texts[first]!r} with {rows[first]} vectors and {found[first]} pieces; captions "
                 f"have changed since they were embedded: `matchcut embed --encoder {self.encoder} --force`"
             )
+
+
+def check_thinning(recipe: Recipe) -> None:
+    """Refuse to thin captions for a network that reads stored vectors of them, which were made from all words.
+
+    Raises:
+        MatchcutError: naming such a stream.
+    """
+    stored = [name for name in stored_text(recipe) if name != getattr(recipe.model, "salience", None)]
+    if recipe.data.thin_captions and stored:
+        raise MatchcutError(
+            f"{recipe.source}: data.thin_captions: the network reads {stored[0]!r}, made from whole captions; "
+            f"only streams made in training can be thinned: {', '.join(MADE)}"
+        )
+
+
+def thin_text_streams(data: PairData, text: TextStreams, recipe: Recipe, collection: Collection) -> PairData:
+    """The training data with streams made anew from thinned captions; the texts themselves, and evidence, stay whole.
+
+    Salience, which is stored, is made anew too, by the encoder that its feature set names.
+
+    Raises:
+        MatchcutError: as `check_thinning`.
+    """
+    check_thinning(recipe)
+    salience = getattr(recipe.model, "salience", None)
+    texts = thin(data.texts, data.owner.tolist(), seed=recipe.training.seed)
+    made: dict[str, AnyStream] = {name: text.stream(name, texts) for name in text.reads}
+    if salience:
+        encoder = load_encoder(read_manifest(collection, salience, of="captions").encoder)
+        rows = [np.asarray(row) for row in encoder.run([encoder.prepare(one) for one in texts])]
+        made[salience] = Stream.of(np.concatenate(rows), [len(row) for row in rows])
+    return replace(data, text={**data.text, **made})
 
 
 def add_text_streams(data: PairData, text: TextStreams, *, memo: Memo | None = None) -> PairData:
