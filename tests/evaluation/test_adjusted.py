@@ -36,6 +36,7 @@ def test_dsl_does_not_underflow():
 def test_dsl_keeps_zero_between_negative_and_positive():
     adjusted = dsl(np.array([[-0.5, 0.0, 0.5]])).text_to_item[0]
     assert adjusted[0] < adjusted[1] == 0 < adjusted[2]
+    assert not dsl(np.zeros((2, 2))).text_to_item.any()
 
 
 def test_dsl_on_the_shared_matrix_in_place_of_the_underflowing_number(shared_data):

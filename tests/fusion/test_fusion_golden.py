@@ -45,6 +45,8 @@ def tv21(shared_data):
         ("max", {}, 0.3556),
         ("avg", {"missing": "ignore"}, 0.3528),
         ("max", {"missing": "ignore"}, 0.3556),
+        ("max", {"tie_break": "id"}, 0.3557),
+        ("worst", {}, 0.3558),
         ("hybrid", {"top": 1}, 0.3556),
         ("hybrid", {"top": 2}, 0.3574),
     ],

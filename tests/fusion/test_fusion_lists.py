@@ -37,10 +37,15 @@ def mean_of_best(ranks, top):
     return Fraction(sum(best), len(best))
 
 
-def naive_ranked(lists, method, top=10, missing="last"):
+def naive_ranked(lists, method, top=10, missing="last", tie_break="rank"):
     top = {"avg": len(lists), "max": 1}.get(method, top)
     held, full = ranks_of(lists, missing), ranks_of(lists, "last")
-    return sorted(held, key=lambda i: (mean_of_best(held[i], top), mean_of_best(full[i], len(lists)), i))
+
+    def key(i):
+        value = max(held[i]) if method == "worst" else mean_of_best(held[i], top)
+        return (value, mean_of_best(full[i], len(lists)) if tie_break == "rank" else 0, i)
+
+    return sorted(held, key=key)
 
 
 def naive_scored(lists, method, missing="last", weights=None, k=60.0):
@@ -81,11 +86,14 @@ def naive_scored(lists, method, missing="last", weights=None, k=60.0):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("ragged", [True, False])
 @pytest.mark.parametrize("missing", ["last", "ignore"])
-@pytest.mark.parametrize(("method", "top"), [("avg", 10), ("max", 10), ("hybrid", 1), ("hybrid", 2), ("hybrid", 3)])
-def test_rank_methods_equal_the_naive_loops(seed, ragged, missing, method, top):
+@pytest.mark.parametrize("tie_break", ["rank", "id"])
+@pytest.mark.parametrize(
+    ("method", "top"), [("avg", 10), ("max", 10), ("worst", 10), ("hybrid", 1), ("hybrid", 2), ("hybrid", 3)]
+)
+def test_rank_methods_equal_the_naive_loops(seed, ragged, missing, tie_break, method, top):
     lists = make(seed, ragged=ragged)
-    fused = fuse([{"1": x} for x in lists], method, top=top, missing=missing)
-    assert list(fused["1"]) == naive_ranked(lists, method, top, missing)
+    fused = fuse([{"1": x} for x in lists], method, top=top, missing=missing, tie_break=tie_break)
+    assert list(fused["1"]) == naive_ranked(lists, method, top, missing, tie_break)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -155,6 +163,13 @@ def test_ties_are_broken_by_name_and_not_by_first_sight():
     lists = [{"1": ["z", "y"]}, {"1": ["y", "z"]}, {"1": ["b", "a"]}, {"1": ["a", "b"]}]
     assert list(fuse(lists, "max")["1"]) == ["a", "b", "y", "z"]
     assert list(fuse(lists, "max", depth=3)["1"]) == ["a", "b", "y"]
+
+
+def test_what_only_lists_of_weight_zero_hold_comes_last():
+    lists = [{"1": {"a": 3.0, "z": 2.0, "b": 0.0}}, {"1": {"b": 2.0, "c": 1.0}}]
+    fused = fuse(lists, "weighted", weights=[0, 1], missing="ignore")
+    assert list(fused["1"]) == ["b", "c", "a", "z"]
+    assert list(fuse(lists, "weighted", weights=[0, 1], missing="ignore", depth=3)["1"]) == ["b", "c", "a"]
 
 
 def test_missing_full_refuses_holes():
@@ -254,7 +269,12 @@ def test_large_item_numbers_sort_as_small_ones():
         (lambda: fuse([]), "nothing to fuse"),
         (lambda: fuse([{"1": ["a"]}], "best"), "no fusion method 'best'; there are avg"),
         (lambda: fuse([{"1": ["a"]}], "hybrid", top=0), "at least 1, got 0"),
+        (lambda: fuse([{"1": ["a"]}], "hybrid", top=1.5), "a whole number of at least 1, got 1.5"),
         (lambda: fuse([{"1": ["a"]}], "rrf", k=-1), "0 or more, got -1"),
+        (lambda: fuse([{"1": ["a"]}], "rrf", k=float("nan")), "a finite number of 0 or more, got nan"),
+        (lambda: fuse([{"1": ["a"]}], depth=2.5), "depth must be a whole number of at least 1, got 2.5"),
+        (lambda: fuse_lists(np.array([[[1, 2]]]), depth=0), "depth must be a whole number of at least 1, got 0"),
+        (lambda: fuse([{"1": ["a"]}], tie_break="score"), "must be one of rank, id; got 'score'"),
         (lambda: fuse([{"1": ["a"]}], "rrf", missing="last"), "it takes zero, full"),
         (lambda: fuse([{"1": ["a"]}], "weighted"), "needs weights"),
         (lambda: fuse([{"1": ["a"]}], "zscore", weights=[1, 2]), "2 weights for 1 lists"),

@@ -24,12 +24,15 @@ def test_ranks_equal_the_naive_loops():
         np.testing.assert_array_equal(rank_rows(block), [naive_ranks(row) for row in block])
 
 
-@pytest.mark.parametrize(("method", "top"), [("avg", 9), ("max", 9), ("hybrid", 1), ("hybrid", 2), ("hybrid", 5)])
+@pytest.mark.parametrize(
+    ("method", "top"), [("avg", 9), ("max", 9), ("worst", 9), ("hybrid", 1), ("hybrid", 2), ("hybrid", 5)]
+)
 def test_rank_methods_equal_the_naive_loops(method, top):
     ranks = np.stack([[naive_ranks(row) for row in m] for m in SCORES])
     best = {"avg": 5, "max": 1}.get(method, top)
-    first = np.sort(ranks, axis=0)[:best].mean(axis=0)
+    first = ranks.max(axis=0) if method == "worst" else np.sort(ranks, axis=0)[:best].mean(axis=0)
     second = ranks.mean(axis=0)
+    np.testing.assert_allclose(fuse(SCORES, method, top=top, tie_break="id"), -first)
     fused = fuse(SCORES, method, top=top)
     for row in range(6):
         expected = [(a, b) for a, b in sorted(zip(first[row], second[row], strict=True))]
@@ -99,6 +102,11 @@ def test_torch_memory_maps_and_dtypes(tmp_path):
 def test_wrong_matrices_are_named(scores, message):
     with pytest.raises(ValueError, match=message):
         fuse(scores)
+
+
+def test_no_items_at_all():
+    for method in ("avg", "hybrid", "zscore", "minmax"):
+        assert fuse([np.zeros((3, 0))] * 4, method, top=2).shape == (3, 0)
 
 
 def test_infinities_have_a_rank_but_no_mean():

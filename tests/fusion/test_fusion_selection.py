@@ -65,6 +65,15 @@ def test_weights_follow_their_models():
     assert rows[0].without == pytest.approx(expected)
 
 
+def test_models_of_weight_zero_are_not_taken_but_are_worth_something_alone():
+    weights = np.array([0.0, 1.0, 1.0, 0.0])
+    assert greedy_selection(MODELS, per_query, "weighted", weights=weights).members == (1,)
+    assert leave_one_out(MODELS, per_query, "weighted", weights=weights).members == (1,)
+    rows = contributions(MODELS[:2], per_query, "weighted", weights=weights[:2], samples=50)
+    assert rows[0].alone.value == pytest.approx(value([0]))
+    assert rows[1].without == pytest.approx(value([0]))
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="at least two models, got 1"):
         contributions(MODELS[:1], per_query)

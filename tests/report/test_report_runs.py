@@ -26,6 +26,11 @@ def test_the_numbers_are_those_of_the_evaluator(found):
     assert found.ensemble.sweep == ()
 
 
+def test_topics_without_text_are_told(found):
+    assert [str(w) for w in found.warnings] == ["11 of 12 judged topics have no text (for example 0, 1, 2)"]
+    assert not report_runs({"good": GOOD}, QRELS, samples=50).warnings
+
+
 def test_shots_are_right_wrong_or_unjudged(found):
     example = next(e for e in found.hardest.examples if e.query == "11")
     bad = next(f for f in example.found if f.system == "bad")

@@ -117,7 +117,7 @@ def _dual(scores: Floats, scale: float, axis: int) -> Floats:
         return scores
     log_share = scale * scores
     log_share -= _logsumexp(log_share, axis)
-    with np.errstate(divide="ignore"):  # log 0 = -inf, which becomes the score 0 below
+    with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = -inf, which becomes the score 0 below
         log_share += np.log(np.abs(scores))
         log_share -= np.log(np.abs(scores).max())
     result: Floats = np.sign(scores) / (1.0 - log_share)

@@ -7,7 +7,7 @@ from typing import Any
 from matchcut.evaluation.trec import Ranking, Run
 from matchcut.fusion.lists import DEPTH, fuse_topic
 from matchcut.fusion.matrices import fuse_matrices
-from matchcut.fusion.methods import Missing, options
+from matchcut.fusion.methods import Missing, TieBreak, check_depth, options
 from matchcut.fusion.stacked import Stacked
 
 
@@ -17,6 +17,7 @@ def fuse(
     *,
     top: int = 10,
     missing: Missing | None = None,
+    tie_break: TieBreak = "rank",
     k: float = 60.0,
     weights: Any = None,
     depth: int | None = DEPTH,
@@ -28,14 +29,15 @@ def fuse(
 
         avg     mean over q of r_q(v)
         max     min over q of r_q(v), the best rank
+        worst   max over q of r_q(v)
         hybrid  mean of the Q' (`top`) smallest r_q(v); Q' = 1 is max, Q' = Q is avg
         rrf     sum over q of w_q / (k + r_q(v))
         borda   sum over q of (c - r_q(v) + 1), c candidates; a list shares its remaining points among the others
         mean, minmax, zscore, weighted, dbsf    of the scores, each list brought to one scale first
 
-    Sources: avg, max, hybrid: Galanopoulos & Mezaris 2021 (paper; that MAX is the smallest rank is reconstructed);
-    the others in `METHODS`. Ties: by mean rank, then by id. Fused runs have strictly decreasing scores, so that no
-    evaluator re-breaks ties.
+    Sources: avg, max, hybrid: Galanopoulos & Mezaris 2021 (paper; that MAX is the smallest rank is reconstructed,
+    worst is what it says to the letter); the others in `METHODS`. Fused runs have strictly decreasing scores, so that
+    no evaluator re-breaks ties.
 
     Args:
         rankings: runs (`Run`, file, {topic: {shot: score}} or {topic: [shots]}), runs that are fused more than once
@@ -46,6 +48,8 @@ def fuse(
             or the list's lowest score; "ignore": that list is left out for the item; "full": refuse; "zero" (rrf, dbsf)
             and "share" (borda): those methods' own rules. None: the method's default. A topic that a
             run lacks is an empty list.
+        tie_break: "rank": items with equal values are ordered by mean rank, then by id; "id": by id alone. In matrices
+            items that still tie have equal scores.
         depth: at most this many shots a topic; None for all. Matrices keep all items.
         tag: of the fused run; the method by default.
 
@@ -58,11 +62,10 @@ def fuse(
     >>> list(fuse([{"1661": ["a", "b", "c"]}, {"1661": ["b", "d", "a"]}], "avg")["1661"])
     ['b', 'a', 'd', 'c']
     """
-    settings: dict[str, Any] = {"top": top, "missing": missing, "k": k, "weights": weights}
+    settings: dict[str, Any] = {"top": top, "missing": missing, "tie_break": tie_break, "k": k, "weights": weights}
     if not len(rankings):
         raise ValueError("nothing to fuse: give at least one list")
-    if depth is not None and depth < 1:
-        raise ValueError(f"depth must be at least 1, got {depth}")
+    check_depth(depth)
     if not isinstance(rankings, Stacked) and not _are_runs(rankings):
         return fuse_matrices(rankings, method=method, **settings)
     stacked = rankings if isinstance(rankings, Stacked) else Stacked.of(rankings)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matchcut.evaluation.arrays import Array, to_numpy
 from matchcut.evaluation.ranks import Floats, Ints
 from matchcut.fusion.entries import Entries, stable_order
-from matchcut.fusion.methods import Missing, Options, options
+from matchcut.fusion.methods import Missing, Options, TieBreak, check_depth, options
 
 DEPTH = 1000
 DIGITS = 12  # normalised fused scores that agree to so many decimals are equal
@@ -35,17 +35,18 @@ def fuse_lists(
     method: str = "avg",
     top: int = 10,
     missing: Missing | None = None,
+    tie_break: TieBreak = "rank",
     k: float = 60.0,
     weights: Any = None,
-    depth: int = DEPTH,
+    depth: int | None = DEPTH,
 ) -> FusedLists:
-    """Fuse Q lists for each of T topics. Ties: by mean rank over the lists, then by the smaller item number.
+    """Fuse Q lists for each of T topics. An item's id is its number.
 
     Args:
         items: int [Q, T, n], item numbers best first, at the end padded with -1 where a list is shorter.
         scores: [Q, T, n], for the methods that read scores.
-        method, top, missing, k, weights: as in `fuse`.
-        depth: length of the fused lists.
+        method, top, missing, tie_break, k, weights: as in `fuse`.
+        depth: length of the fused lists; None for all.
 
     Raises:
         ValueError: for wrong shapes, an item twice in a list, or a padding that is not at the end.
@@ -57,7 +58,8 @@ def fuse_lists(
     array = to_numpy(items)
     if array.ndim != 3 or array.dtype.kind not in "iu":
         raise ValueError(f"items must be whole numbers of shape [lists, topics, n], got {array.dtype} {array.shape}")
-    how = options(len(array), method, top=top, missing=missing, k=k, weights=weights)
+    check_depth(depth)
+    how = options(len(array), method, top=top, missing=missing, tie_break=tie_break, k=k, weights=weights)
     values = None
     if how.by_score:
         if scores is None:
@@ -114,6 +116,8 @@ def fuse_topic(
         values = entries.total(how.weights / (how.k + np.arange(1, entries.longest + 1)[:, None]))
     elif how.method == "borda":
         values = _borda(entries)
+    elif how.method == "worst":
+        values = _worst_rank(entries, how.missing)
     else:
         values = _best_ranks(entries, how.best_of, how.missing)
     descending = how.by_score or how.method in ("rrf", "borda")
@@ -124,7 +128,8 @@ def fuse_topic(
     ordered = key[best]
     tied = _in_group(ordered[1:] == ordered[:-1])
     if len(tied):
-        best[tied] = _in_order(best[tied], key, entries.mean_rank, entries.item, ids)
+        second = entries.mean_rank if how.tie_break == "rank" else np.zeros(len(key))
+        best[tied] = _in_order(best[tied], key, second, entries.item, ids)
     best = best[:depth]
     return entries.item[best], values[best]
 
@@ -180,9 +185,23 @@ def _best_ranks(entries: Entries, best_of: int, missing: str) -> Floats:
         if missing == "ignore":
             return np.asarray(total / kept)
         return np.asarray((total + (best_of - kept) * (lengths[0] + 1)) / best_of)
-    table = np.repeat((lengths + 1)[None, :], len(sizes), axis=0)
-    table[entries.owner, entries.spread(np.arange(len(lengths)))] = entries.spread(rank)
+    table = _rank_table(entries, lengths + 1)
     return np.asarray(np.partition(table, best_of - 1, axis=1)[:, :best_of].sum(axis=1) / best_of)
+
+
+def _worst_rank(entries: Entries, missing: str) -> Floats:
+    """The largest rank of every item; `missing` as in `_best_ranks`."""
+    return np.asarray(
+        _rank_table(entries, 0 * entries.lengths if missing == "ignore" else entries.lengths + 1).max(axis=1)
+    )
+
+
+def _rank_table(entries: Entries, lacking: Ints) -> Floats:
+    """The rank of every item in every list, [items, Q]; lacking: [Q], in its place where a list has not the item."""
+    table = np.repeat(lacking[None, :].astype(np.float64), len(entries.sizes), axis=0)
+    rank = np.arange(1.0, entries.longest + 1)[:, None]
+    table[entries.owner, entries.spread(np.arange(len(lacking)))] = entries.spread(rank)
+    return table
 
 
 def _borda(entries: Entries) -> Floats:
@@ -197,7 +216,9 @@ def _fused_scores(entries: Entries, scores: Floats, how: Options) -> Floats:
     weighted = normalise_lists(scores, held, how.method) * how.weights[:, None]
     total = entries.total(weighted.T)
     if how.missing == "ignore":
-        return np.asarray(total / entries.total(how.weights))
+        weight = entries.total(how.weights)
+        last = np.full(len(total), -np.inf)  # what only lists of weight 0 hold
+        return np.asarray(np.divide(total, weight, out=last, where=weight > 0))
     if how.method == "dbsf":
         return total
     floor = (weighted if held.all() else np.where(held, weighted, np.inf)).min(axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 from matchcut.evaluation.arrays import BLOCK_CELLS, Array, check_no_nan, to_scores
 from matchcut.evaluation.ranks import Floats, Ints
 from matchcut.fusion.lists import normalise_lists
-from matchcut.fusion.methods import Missing, Options, options
+from matchcut.fusion.methods import Missing, Options, TieBreak, options
 
 
 def fuse_matrices(
@@ -17,19 +17,19 @@ def fuse_matrices(
     method: str = "avg",
     top: int = 10,
     missing: Missing | None = None,
+    tie_break: TieBreak = "rank",
     k: float = 60.0,
     weights: Any = None,
 ) -> Floats:
     """Fuse M score matrices of the same shape: one [texts, items] matrix of float64, higher is better.
 
     Every row of every matrix is a full ranking, so nothing is missing. Equal scores of a row share the mean of their
-    ranks. For
-    avg, max and hybrid the result is minus the fused rank, with the mean rank as a far smaller second digit: two items
-    tie only if both agree.
+    ranks. For avg, max, worst and hybrid the result is minus the fused rank, with the mean rank as a far smaller second
+    digit: two items tie only if both agree (or, with tie_break="id", if the fused ranks do).
 
     Args:
         matrices: M arrays or memory maps [texts, items]; only a block of rows of each is in memory at a time.
-        method, top, missing, k, weights: as in `fuse`.
+        method, top, missing, tie_break, k, weights: as in `fuse`.
 
     Raises:
         ValueError: for different shapes, a NaN (names row and column), or an infinity where scores are averaged.
@@ -38,12 +38,14 @@ def fuse_matrices(
     array([2])
     """
     arrays = [to_scores(m, f"matrix {i}") for i, m in enumerate(matrices)]
-    how = options(len(arrays), method, top=top, missing=missing, k=k, weights=weights)
+    how = options(len(arrays), method, top=top, missing=missing, tie_break=tie_break, k=k, weights=weights)
     for i, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
             raise ValueError(f"matrix {i} has shape {array.shape}, matrix 0 {arrays[0].shape}; they must be the same")
     rows, columns = arrays[0].shape
     result = np.empty((rows, columns))
+    if not columns:
+        return result
     step = max(1, BLOCK_CELLS // max(1, columns * (len(arrays) if _needs_stack(how) else 1)))
     for start in range(0, rows, step):
         part = slice(start, min(start + step, rows))
@@ -79,12 +81,15 @@ def _fuse_block(blocks: list[Array], how: Options, first_row: int) -> Floats:
         total = ranks.sum(axis=0)
         best = np.partition(ranks, how.best_of - 1, axis=0)[: how.best_of].sum(axis=0)
     else:
-        total, best = np.zeros(blocks[0].shape), np.full(blocks[0].shape, np.inf)
+        further, start = (np.maximum, 0.0) if how.method == "worst" else (np.minimum, np.inf)
+        total, best = np.zeros(blocks[0].shape), np.full(blocks[0].shape, start)
         for block in blocks:
             ranks = rank_rows(block)
             total += ranks
-            np.minimum(best, ranks, out=best)
+            further(best, ranks, out=best)
         best = best if how.best_of == 1 else total
+    if how.tie_break == "id":
+        return np.asarray(-best / how.best_of)
     # Fused ranks differ by 1 / (2 * best_of) or more and mean ranks are below columns + 1: the digits cannot overlap.
     second = total / (len(blocks) * 4 * how.best_of * (blocks[0].shape[1] + 1))
     return np.asarray(-best / how.best_of - second)

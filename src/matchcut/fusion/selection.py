@@ -45,14 +45,14 @@ def greedy_selection(
 
     Args:
         rankings: runs or matrices, as in `fuse`. per_query: fused ranking -> one number a query, higher is better.
-        most: at most so many models. method, settings: as in `fuse`.
+        most: at most so many models. method, settings: as in `fuse`; a model of weight 0 is never taken.
 
     >>> def first(run): return [float(next(iter(run["1"])) == "a")]
     >>> greedy_selection([{"1": ["b", "a"]}, {"1": ["a", "b"]}], first).members
     (1,)
     """
     rankings = stack_runs(rankings)
-    left, taken, values = list(range(len(rankings))), list[int](), list[float]()
+    left, taken, values = _counting(rankings, settings), list[int](), list[float]()
     while left and (most is None or len(taken) < most):
         tried = [_mean(rankings, [*taken, i], per_query, method, settings) for i in left]
         best = int(np.argmax(tried))
@@ -66,13 +66,14 @@ def greedy_selection(
 def leave_one_out(
     rankings: Sequence[Any], per_query: PerQuery, method: str = "avg", *, least: int = 1, **settings: Any
 ) -> Selection:
-    """Backward elimination: start with all models, drop the one whose absence helps most, until each is missed.
+    """Backward elimination: start with all models but those of weight 0, drop the one whose absence helps most, until
+    each is missed.
 
     Returns:
         The remaining members, and the values: of all models first, then after each drop.
     """
     rankings = stack_runs(rankings)
-    members = list(range(len(rankings)))
+    members = _counting(rankings, settings)
     values = [_mean(rankings, members, per_query, method, settings)]
     while len(members) > least:
         tried = [_mean(rankings, [m for m in members if m != i], per_query, method, settings) for i in members]
@@ -158,12 +159,19 @@ def contribution_table(rows: Sequence[Contribution], measure: str = "value") -> 
     return table
 
 
+def _counting(rankings: "Sequence[Any] | Stacked", settings: dict[str, Any]) -> list[int]:
+    """The models that are not of weight 0."""
+    weights = settings.get("weights")
+    return [i for i in range(len(rankings)) if weights is None or weights[i] != 0]
+
+
 def _values(
     rankings: "Sequence[Any] | Stacked", members: list[int], per_query: PerQuery, method: str, settings: dict[str, Any]
 ) -> Floats:
     chosen = dict(settings)
     if chosen.get("weights") is not None:
-        chosen["weights"] = [chosen["weights"][i] for i in members]
+        weights = [chosen["weights"][i] for i in members]
+        chosen["weights"] = weights if any(weights) else [1.0] * len(members)  # those of weight 0 by themselves
     some = rankings.pick(members) if isinstance(rankings, Stacked) else [rankings[i] for i in members]
     return np.asarray(per_query(fuse(some, method, **chosen)), dtype=np.float64)
 

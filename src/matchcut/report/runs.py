@@ -52,6 +52,9 @@ def report_runs(
             raise MatchcutError(f"{name}: {error}") from error
     values = {name: _per_topic(result) for name, result in results.items()}
     words, names = dict(topics or {}), list(loaded)
+    if topics is not None and (without := [t for t in judged if t not in words]):
+        told = f"{len(without)} of {len(judged)} judged topics have no text"
+        warnings = [*warnings, Finding("topics", told, len(without), tuple(without[:3]))]
     example = _Examples(loaded, judged, results, words)
     best = sorted(names, key=lambda n: -results[n].mean)
     together = (
