@@ -136,6 +136,8 @@ def test_the_command(trained, tmp_path, capsys, monkeypatch):
     assert "hardest negatives of m on test" in text
     assert main(["audit", str(trained.root), "--json", "--split", "val"]) == 0
     assert json.loads(capsys.readouterr().out)["items"] == 10
+    assert main(["audit", str(trained.root), "--json", "--batch", "4", "8"]) == 0
+    assert [row["size"] for row in json.loads(capsys.readouterr().out)["batches"]] == [4, 8]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,7 @@ def test_the_command(trained, tmp_path, capsys, monkeypatch):
         (["--judgments", "experts"], "no judgments 'experts'"),
         (["--similar", "2"], "--similar 2.0: must be a cosine"),
         (["--queries", "0"], "--queries 0: must be at least 1"),
+        (["--batch", "8", "4096"], "a batch of 4,096 cannot be drawn: from 2 to 40 items can"),
         (["--out", "page.pdf"], "--out page.pdf: must end in .html"),
     ],
 )

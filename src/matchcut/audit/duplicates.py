@@ -44,12 +44,12 @@ class Near:
 
 
 def words(text: str) -> str:
-    """A caption without case, punctuation and spacing.
+    """A caption without case, punctuation and spacing; one without any word as it is.
 
-    >>> words("A dog, running .")
-    'a dog running'
+    >>> words("A dog, running ."), words("?!")
+    ('a dog running', '?!')
     """
-    return _BETWEEN.sub(" ", text.casefold()).strip()
+    return _BETWEEN.sub(" ", text.casefold()).strip() or text
 
 
 def exact_duplicates(content: Content) -> Exact:

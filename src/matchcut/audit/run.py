@@ -1,6 +1,6 @@
 """The audit of a collection: what it does, in order, and what it finds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,7 @@ def audit(
     similar: float = 0.7,
     queries: int = 10_000,
     pairs: int = 1_000_000,
+    batches: Sequence[int] = (),
     seed: int = 0,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Audit:
@@ -126,6 +127,7 @@ def audit(
         near: cosine from which two captions count as near duplicates.
         similar: cosine above which a pair counts as a likely false negative.
         queries: captions that are compared with all others. pairs: random pairs for the distribution.
+        batches: sizes of the batches to draw; none: 128, 512 and 1,024, as far as there are so many items.
         progress: called with each step's name as it begins.
 
     Raises:
@@ -142,12 +144,14 @@ def audit(
             raise ValueError(f"{name} must be a cosine from -1 to 1, got {value}")
     progress("reading captions and features")
     content = read(collection, split=split, scheme=scheme, text=text, item=item)
+    if sizes := [size for size in batches if not 2 <= size <= len(content.items)]:
+        raise MatchcutError(f"a batch of {sizes[0]:,} cannot be drawn: from 2 to {len(content.items):,} items can")
     progress("duplicates")
     exact = exact_duplicates(content)
     nearest = near_duplicates(content, threshold=near, queries=queries, seed=seed)
     progress("similarity of random pairs, batches")
     drawn = random_pairs(content, count=pairs, seed=seed)
-    batches = [batch(content, exact, drawn, size, threshold=similar, seed=seed) for size in BATCHES]
+    some = [batch(content, exact, drawn, size, threshold=similar, seed=seed) for size in batches or BATCHES]
     rows = left_out(drawn, thresholds=tuple(sorted({*THRESHOLDS, similar})))
     whole, hardest, by_rank, scored = content, None, None, None
     partial = [name for name, extent in collection.judged().items() if extent == "partial"]
@@ -177,5 +181,5 @@ def audit(
         break
     return Audit(
         collection, content, whole, split, text, item, exact, nearest, drawn,
-        tuple(b for b in batches if b), rows, similar, hardest, by_rank, judged, tuple(notes),
+        tuple(b for b in some if b), rows, similar, hardest, by_rank, judged, tuple(notes),
     )  # fmt: skip
