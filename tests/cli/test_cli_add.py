@@ -54,6 +54,17 @@ def test_failures_are_listed_and_the_exit_code_is_2(videos, tmp_path, capsys):
     assert "broken.mp4: cannot be opened as a video: not a video" in capsys.readouterr().out
 
 
+def test_a_name_stays_on_its_line_and_does_not_colour_the_terminal(videos, tmp_path, capsys):
+    (videos / "red\x1b[31m\nname.mp4").write_text("no video")
+    root = tmp_path / "mine"
+    assert main(["add", str(videos), "--collection", str(root), "--workers", "1"]) == 2
+    assert "red\\x1b[31m\\nname.mp4: cannot be opened" in capsys.readouterr().out
+    assert main(["info", str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert "red\\x1b[31m\\nname.mp4: cannot be opened" in printed
+    assert "\x1b[31m\n" not in printed
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -114,7 +125,7 @@ def test_info_of_all_there_can_be(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["items"] == {"video": 3}
     assert (found["shots"], found["frames"], found["hours"]) == (3, 6, 6.0)
-    assert found["captions"] == {"all": 4, "items": 2, "min": 1, "mean": 2.0, "max": 3}
+    assert found["captions"] == {"all": 4, "items": 2, "min": 1, "mean": 2.0, "max": 3, "named_only": 0}
     assert found["splits"] == {"default": {"test": 2, "train": 1}}
     assert found["judgments"] == {"exact": {"pairs": 2, "complete": True}}
     assert found["models"] == ["first"]

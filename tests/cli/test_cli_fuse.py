@@ -143,6 +143,15 @@ def test_matrices_fuse_into_a_matrix_with_learned_weights(files, capsys, monkeyp
     assert read_scores("o.npy").scores.shape == (6, 6)
 
 
+def test_a_choice_of_one_has_no_contributions(files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    flags = ["--weights", "1", "0", "--select", "greedy", "--val", "val-a.npz", "val-b.npz", "--contributions"]
+    assert main(["fuse", "a.npz", "b.npz", *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "chosen (greedy): a.npz;" in printed
+    assert "one model was chosen" in printed
+
+
 def test_item_to_text_fuses_the_lists_of_the_items(files, capsys, monkeypatch):
     monkeypatch.chdir(files)
     (files / "copy.npz").write_bytes((files / "val-b.npz").read_bytes())

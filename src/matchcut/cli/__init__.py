@@ -79,15 +79,10 @@ def _run(args: list[str]) -> int:
     module, _, function = COMMANDS[name][0].partition(":")
     # PyTorch's threads spin while they wait for each other: on a machine with other work that costs a factor of ten.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    import tyro
+    from matchcut.cli.arguments import parse
 
     try:
-        tyro.cli(
-            getattr(import_module(module), function),
-            prog=f"matchcut {name}",
-            args=rest,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        parse(getattr(import_module(module), function), rest, prog=f"matchcut {name}")()
     except MatchcutError as error:
         print(f"matchcut {name}: {error}", file=sys.stderr)
         return 2

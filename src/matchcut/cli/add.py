@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from matchcut.cli.visible import visible
 from matchcut.errors import MatchcutError
 
 
@@ -27,14 +28,14 @@ def add(
     command again to go on after an interruption, or to add only what is new or has changed.
 
     Args:
-        videos: files and folders (with all that is below them).
-        collection: the collection's folder; made if it is not there.
+        videos: Files, and folders with all that is below them.
+        collection: Folder of the collection; made if it is not there.
         captions: CSV, TSV or JSONL with file, caption and, if you like, split (train, val, test).
-        shots: how to find shots; "none" makes each file one shot.
-        every: seconds between the frames of a shot, or "avs" for the rule of the Ad-hoc Video Search feature sets.
-        frames: take this many frames from each shot, evenly, instead of one every so many seconds.
-        at_most: most frames a shot; more are thinned evenly.
-        workers: files to read at the same time; by default one for each core.
+        shots: How to find shots; "none" makes each file one shot.
+        every: Seconds between the frames of a shot, or "avs" for the rule of the Ad-hoc Video Search feature sets.
+        frames: Take this many frames from each shot, evenly, instead of one every so many seconds.
+        at_most: Most frames a shot; more are thinned evenly.
+        workers: Files to read at the same time; by default one for each core.
     """
     if not videos:
         raise MatchcutError("no videos given; name files or folders, such as `matchcut add videos/`")
@@ -69,7 +70,7 @@ def add(
             at_most=at_most,
             captions=captions,
             workers=workers,
-            progress=lambda done, total, key: bar.update(task, completed=done, total=total, key=key),
+            progress=lambda done, total, key: bar.update(task, completed=done, total=total, key=visible(key)),
         )
     parts = [f"{len(report.added)} added", f"{len(report.unchanged)} unchanged"]
     if report.changed:
@@ -82,9 +83,10 @@ def add(
     if report.captions:
         console.print(f"  {report.captions} captions", highlight=False)
     for note in report.notes:
-        console.print(f"  note: {note}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  note: {visible(note)}", markup=False, highlight=False, soft_wrap=True)
     for failure in report.failed:
-        console.print(f"  failed: {failure.source}: {failure.reason}", markup=False, highlight=False, soft_wrap=True)
+        line = visible(f"  failed: {failure.source}: {failure.reason}")
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if report.failed:
         count = len(report.failed)
         raise MatchcutError(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from matchcut.cli.flags import Many, joined
+
 
 def audit(
     collection: Path,
@@ -10,12 +12,14 @@ def audit(
     model: str | None = None,
     out: Path | None = None,
     split: str | None = None,
+    scheme: str = "default",
     text: str = "minilm",
     item: str | None = "efficientnet-lite0",
     judgments: str | None = None,
     near: float = 0.9,
     similar: float = 0.7,
     queries: int = 10_000,
+    batch: Many[int] = (),
     json: bool = False,
 ) -> None:
     """Find captions that are true of other items than their own.
@@ -29,12 +33,14 @@ def audit(
         model: Name of a trained model in it.
         out: Write the page to this .html file and the numbers beside it as .json.
         split: Look at one part only, such as train, by default at all captions.
+        scheme: Split scheme that the part is of, such as 9k.
         text: Feature set of captions to compare.
         item: Feature set of frames to compare; None compares no pictures.
         judgments: Source of human judgments, by default the first partial ones that suffice.
         near: Cosine from which two captions are near duplicates.
         similar: Cosine above which a pair is a likely false negative.
         queries: How many captions are compared with all others, drawn at random if there are more.
+        batch: Sizes of the training batches to look at, such as --batch 64 4096; by default 128, 512 and 1,024.
         json: Print JSON instead of tables.
     """
     from json import dumps
@@ -57,8 +63,8 @@ def audit(
     opened = Collection.open(collection)
     with Console(stderr=True).status("audit") as status:
         found = run(
-            opened, model=model, split=split, text=text, item=item, judgments=judgments, near=near, similar=similar,
-            queries=queries, progress=status.update,
+            opened, model=model, split=split, scheme=scheme, text=text, item=item, judgments=judgments, near=near,
+            similar=similar, queries=queries, batches=joined(batch), progress=status.update,
         )  # fmt: skip
         written = write_report(found, out) if out is not None else []
     if json:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from matchcut.training import Recipe
     from matchcut.training.check import Checked
@@ -20,6 +21,7 @@ def show(console: "Console", recipe: "Recipe", seen: "Checked") -> None:
     for part in seen.parts:
         count = f"{part.parameters:,}" + ("" if part.trained == part.parameters else f", {part.trained:,} trained")
         parts.add_row(*map(Text, (part.name, part.kind, count, part.takes, part.gives)))
+    _whole(parts)
     frozen = seen.parameters - seen.trained
     console.print(f"{recipe.name}: {recipe.model_name}, {seen.parameters:,} parameters", markup=False, highlight=False)
     if frozen:
@@ -37,7 +39,14 @@ def show(console: "Console", recipe: "Recipe", seen: "Checked") -> None:
     table = Table("needed", "name", "a row", "there", "from", box=None, pad_edge=False)
     for need in seen.needs:
         table.add_row(*map(Text, (need.what, need.name, _row(need), _there(need), need.source)))
+    _whole(table)
     console.print(table)
+
+
+def _whole(table: "Table") -> None:
+    """Let a narrow terminal break names and commands, which are there to be copied, instead of cutting them off."""
+    for column in table.columns:
+        column.overflow = "fold"
 
 
 def _losses(seen: "Checked") -> str:

@@ -1,16 +1,13 @@
 """`matchcut convert`: the weights of a public reference implementation."""
 
 from pathlib import Path
-from typing import Annotated
-
-from tyro.conf import arg
 
 from matchcut.cli.flags import Many, joined
 from matchcut.errors import MatchcutError
 
 
 def convert(
-    file: Annotated[Path, arg(metavar="CHECKPOINT")],
+    checkpoint: Path,
     /,
     *,
     network: str,
@@ -29,7 +26,7 @@ def convert(
     that collection, which `matchcut evaluate` and `matchcut search` open.
 
     Args:
-        file: Checkpoint of PyTorch (.pth, .pth.tar, .pt, .bin).
+        checkpoint: File of PyTorch (.pth, .pth.tar, .pt, .bin).
         network: Which network it is, such as vsepp, vsrn, sgraf or vse_infinity.
         out: File to write, such as vsepp.safetensors; with --collection the name of the model.
         preset: Settings of the network that the tensors do not tell.
@@ -46,7 +43,7 @@ def convert(
     console = Console()
     if collection is None and out.suffix != ".safetensors":
         raise MatchcutError(f"--out {out}: expected a file.safetensors, or --collection with the name of a model")
-    converted = run(file, network, preset=preset, options=joined(set))
+    converted = run(checkpoint, network, preset=preset, options=joined(set))
     count = f"{len(converted.tensors):,} tensors, {converted.parameters:,} numbers"
     console.print(f"{network}: {count}; all found their place, none is missing", highlight=False)
     if collection is None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from matchcut.cli.flags import Many, joined
+from matchcut.cli.visible import visible
 from matchcut.errors import MatchcutError
 
 PACKAGED = ("efficientnet-lite0", "minilm")
@@ -18,17 +19,18 @@ def embed(
     dtype: Literal["float16", "float32"] = "float16",
     batch_size: int | None = None,
     split: str | None = None,
+    scheme: str = "default",
     force: bool = False,
 ) -> None:
     """Run frozen encoders over a collection, into its feature store.
 
     Only what is new or has changed is embedded; a run that was stopped goes on where it was. Files that cannot be read
     are listed at the end and recorded in the collection; the exit code is 2 then. Encoders:
-
-    efficientnet-lite0, efficientnet-lite0-grid: frames, packaged; ?flip=true also looks at the mirrored picture.
-    minilm, minilm-tokens: captions, packaged.
-    clip:SOURCE: frames and captions by CLIP or SigLIP, from the hub or a folder; ?tower=image or ?tower=text for one.
-    bert:SOURCE: captions by a BERT checkpoint; ?vector=mean, cls, pooler, layer-2 or tokens.
+    - efficientnet-lite0, efficientnet-lite0-grid: frames, packaged; ?flip=true also looks at the mirrored picture.
+    - minilm, minilm-tokens: captions, packaged.
+    - clip:SOURCE: frames and captions by CLIP or SigLIP, from the hub or a folder; ?tower=image or ?tower=text for one.
+    - bert:SOURCE: captions by a BERT checkpoint; ?vector=mean, cls, pooler, layer-2 or tokens.
+    - salience:TOKENS: for each token of another encoder, such as salience:minilm-tokens, how much its word counts.
 
     Args:
         collection: Folder of the collection.
@@ -36,7 +38,8 @@ def embed(
         name: Name of the feature set, with a single encoder; the encoder's own name by default.
         dtype: How the numbers are stored.
         batch_size: Pictures or sentences the network sees at once; what suits the encoder and machine by default.
-        split: Embed only this part of the default split (train, val, test).
+        split: Embed only this part (train, val, test).
+        scheme: Split scheme that the part is of, such as 9k.
         force: Throw away a feature set of that name and make it anew.
     """
     if batch_size is not None and batch_size < 1:
@@ -82,6 +85,7 @@ def embed(
                 dtype=dtype,
                 batch_size=batch_size,
                 split=split,
+                scheme=scheme,
                 force=force,
                 progress=lambda count, total, bar=bar, task=task: bar.update(task, completed=count, total=total),  # type: ignore[misc]
             )
@@ -93,7 +97,7 @@ def embed(
         failures += [(features.manifest.name, failure) for failure in done.failed]
     console.print(table)
     for set_name, failure in failures:
-        text = f"failed: {set_name}: {failure.item.key}: {failure.reason}"
+        text = visible(f"failed: {set_name}: {failure.item.key}: {failure.reason}")
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     if failures:
         raise MatchcutError(

@@ -15,6 +15,8 @@ def evaluate(
     split: str | None = None,
     ties: Literal["expected", "optimistic", "pessimistic", "index"] = "expected",
     relevance: str | None = None,
+    item_to_text: Literal["captions", "groups"] = "captions",
+    protocol: str | None = None,
     run: Many[Path] = (),
     qrels: Path | None = None,
     nist_compat: bool = False,
@@ -37,6 +39,10 @@ def evaluate(
         split: Part to measure on, by default the test part of the model's recipe.
         ties: What equal scores are worth: their mean, best or worst order, or the order of the items.
         relevance: Source of complete judgments to measure against too, by default every complete one there is.
+        item_to_text: Whether an item looks for its best caption among all captions, or among the best of each item, as
+            CLIP4Clip's code does for MSVD.
+        protocol: Published protocol to compare the numbers of items and texts with, such as msrvtt-1ka; a warning if
+            they differ.
         run: Run files to measure in place of models.
         qrels: Judgments for the run files, with or without strata.
         nist_compat: Leave topics that a run lacks out of its mean, as the official evaluator does.
@@ -53,7 +59,8 @@ def evaluate(
 
     results: list[Any]
     tables: list[Table]
-    if run and qrels is not None and collection is None and not model:
+    warnings: dict[str, None] = {}
+    if run and qrels is not None and collection is None and not model and protocol is None:
         from matchcut.evaluation import read_qrels
         from matchcut.evaluation.runs import compare_runs, evaluate_run
         from matchcut.evaluation.tables import comparison_table, runs_table
@@ -73,16 +80,32 @@ def evaluate(
     elif collection is not None and model and not run and qrels is None:
         from matchcut.cli.tables import metrics_table
         from matchcut.collection import Collection
+        from matchcut.evaluation.guard import check_gallery
+        from matchcut.evaluation.protocols import PROTOCOLS
         from matchcut.training.evaluation import evaluate as measure
 
+        if protocol is not None and protocol not in PROTOCOLS:
+            raise MatchcutError(f"no protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
         opened = Collection.open(collection)
-        results = [measure(opened, name, split=split, ties=ties, relevance=relevance) for name in joined(model)]
+        results = [
+            measure(opened, name, split=split, ties=ties, relevance=relevance, item_to_text=item_to_text)
+            for name in joined(model)
+        ]
         tables = metrics_table(results)
+        if protocol is not None:
+            both = [(one.metrics["paired"].text_to_item, one.metrics["paired"].item_to_text) for one in results]
+            for texts, items in both:  # an item without a text is in the gallery, and asks nothing
+                found = check_gallery(protocol, items=items.queries + items.unanswerable, texts=texts.queries)
+                warnings |= {finding.message: None for finding in found}
     else:
-        raise MatchcutError("give either COLLECTION with --model, or --run FILES with --qrels FILE")
+        raise MatchcutError(
+            "give either COLLECTION with --model, or --run FILES with --qrels FILE; --protocol goes with --model"
+        )
     text = dumps([result.to_json() for result in results], indent=2)
     if out is not None:
         write_text(out, text + "\n")
+    for warning in warnings:
+        Console(stderr=True).print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     if json:
         print(text)
         return

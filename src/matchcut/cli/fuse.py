@@ -22,10 +22,11 @@ def fuse(
     *,
     model: Many[str] = (),
     split: str | None = None,
-    method: Literal["avg", "max", "hybrid", "rrf", "borda", "mean", "minmax", "zscore", "weighted", "dbsf"]
+    method: Literal["avg", "max", "worst", "hybrid", "rrf", "borda", "mean", "minmax", "zscore", "weighted", "dbsf"]
     | None = None,
     top: int = 10,
     missing: Literal["last", "ignore", "full", "zero", "share"] | None = None,
+    tie_break: Literal["rank", "id"] = "rank",
     k: float = 60.0,
     weights: tuple[str, ...] = (),
     select: Literal["greedy", "leave-one-out"] | None = None,
@@ -53,10 +54,11 @@ def fuse(
         sources: Files, and with --model the folder of the collection.
         model: Models of the collection, scored on --split.
         split: Part to score models on, by default the test part of each model's recipe.
-        method: avg, max (best rank), hybrid (mean of the --top best ranks), rrf, borda, or one of the scores; by
-            default avg, or weighted if there are weights.
+        method: avg, max (best rank), worst (rank), hybrid (mean of the --top best ranks), rrf, borda, or one of the
+            scores; by default avg, or weighted if there are weights.
         top: Q' of hybrid, how many of an item's best ranks are averaged.
         missing: What an item counts for in a list without it; by default the method's own rule.
+        tie_break: What orders equal values: the mean rank and then the id, or the id alone.
         k: Constant of rrf.
         weights: One an input, files first; or the word learn: found on validation data, shrunk by cross-validation.
         select: Fuse only the members so chosen on validation data: one after the other, or by leaving out.
@@ -72,7 +74,7 @@ def fuse(
         qrels: Judgments for the runs; matrices are then judged as runs too.
         measure: Of matrices: t2v R@K or v2t R@K.
         contributions: Print what each input contributes: alone, and what is lost without it.
-        sweep_q: Print hybrid fusion for every Q' (MAX and AVG are its ends).
+        sweep_q: Print hybrid fusion for every Q' up to 10 and some beyond (MAX and AVG are the ends).
         plot: With --sweep-q, draw the curve into this file (.png, .svg, .pdf).
     """
     if plot is not None and not sweep_q:
@@ -112,7 +114,7 @@ def fuse(
         if wanted and not given.judged:
             raise MatchcutError(f"{flag} needs judgments: --qrels FILE for runs, text_items in the matrices")
     chosen = method or ("weighted" if learn or numbers is not None else "avg")
-    settings: dict[str, Any] = {"top": top, "missing": missing, "k": k, "weights": numbers}
+    settings: dict[str, Any] = {"top": top, "missing": missing, "tie_break": tie_break, "k": k, "weights": numbers}
     try:
         if given.judged:
             given.facing(measure)  # refuses an unknown measure before anything is written
@@ -144,10 +146,12 @@ def fuse(
             console.print(f"{out}: {written}", highlight=False, markup=False, soft_wrap=True)
         if given.judged:
             console.print(_table(given, fused, backward, tag))
-        if contributions:
+        if contributions and select and len(given.names) < 2:
+            console.print("one model was chosen, so there are no contributions to compare", markup=False)
+        elif contributions:
             console.print(_contributions(given, chosen, settings, measure))
         if sweep_q:
-            _sweep(console, given, missing, measure, plot)
+            _sweep(console, given, missing, tie_break, measure, plot)
     except ValueError as error:
         told = re.sub(r"^matrix (\d+)\b", lambda found: given.names[int(found[1])], str(error))
         raise MatchcutError(told) from error
@@ -203,13 +207,13 @@ def _contributions(given: "Inputs", method: str, settings: dict[str, Any], measu
     return contribution_table(rows, given.measure(measure))
 
 
-def _sweep(console: Any, given: "Inputs", missing: str | None, measure: str, plot: Path | None) -> None:
+def _sweep(console: Any, given: "Inputs", missing: str | None, tie_break: str, measure: str, plot: Path | None) -> None:
     from matchcut.fusion.plot import plot_sweep
     from matchcut.fusion.sweep import sweep_table, sweep_top
 
     rule = missing if missing in ("last", "ignore", "full") else None
     facing = given.facing(measure)
-    points = sweep_top(facing.rankings, facing.per_query, clusters=facing.clusters, missing=rule)
+    points = sweep_top(facing.rankings, facing.per_query, clusters=facing.clusters, missing=rule, tie_break=tie_break)
     console.print(sweep_table(points, given.measure(measure)))
     if plot is not None:
         plot_sweep(points, plot, measure=given.measure(measure))

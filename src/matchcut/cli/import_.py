@@ -60,7 +60,12 @@ def import_(
             raise
     console.print(f"[bold]{report.name}[/bold]: {report.items:,} items, {report.captions:,} captions", highlight=False)
     for scheme, parts in report.splits.items():
-        console.print(f"  split {scheme}: " + ", ".join(f"{n:,} {part}" for part, n in parts.items()), highlight=False)
+        named = report.named.get(scheme, {})
+        sizes = (
+            f"{n:,} {part}" + (f" with {named[part]:,} named captions" if part in named else "")
+            for part, n in parts.items()
+        )
+        console.print(f"  split {scheme}: " + ", ".join(sizes), highlight=False, soft_wrap=True)
     for source, pairs in report.judgments.items():
         console.print(f"  judgments {source}: {pairs:,} pairs", highlight=False)
     for note in report.notes:

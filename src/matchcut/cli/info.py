@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matchcut.cli.visible import visible
 from matchcut.errors import MatchcutError
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ def info(collection: Path, /, *, json: bool = False) -> None:
     """Show what a collection holds.
 
     Args:
-        collection: the collection's folder.
-        json: print one JSON object, for scripts.
+        collection: Folder of the collection.
+        json: Print JSON instead of tables.
     """
     summary = summarize(collection)
     if json:
@@ -35,7 +36,7 @@ def info(collection: Path, /, *, json: bool = False) -> None:
     if summary["failures"]:
         console.print("[bold red]could not be taken in[/bold red]")
         for failure in summary["failures"]:
-            line = f"  {failure['source']}: {failure['reason']}"
+            line = visible(f"  {failure['source']}: {failure['reason']}")
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -92,13 +93,21 @@ def _contents(summary: dict[str, Any]) -> "Table":
         each = f"{captions['min']} to {captions['max']} each, {captions['mean']:.1f} on average"
         if captions["min"] == captions["max"]:
             each = f"{captions['min']} each"
-        grid.add_row("captions", f"{captions['all']:,}, of {_count(captions['items'], 'item')}: {each}")
+        own = captions["all"] - captions["named_only"]
+        grid.add_row("captions", f"{own:,}, of {_count(captions['items'], 'item')}: {each}")
+        if captions["named_only"]:
+            grid.add_row("", f"{captions['named_only']:,} more, for the parts that name them only")
     else:
         grid.add_row("captions", "none")
-    for scheme, parts in summary["splits"].items():
+    splits = summary["splits"]
+    for scheme in sorted(splits, key=lambda scheme: (scheme != "default", scheme)):
+        parts, named = splits[scheme], summary["named_captions"].get(scheme, {})
         order = sorted(parts, key=lambda part: (_PARTS.index(part) if part in _PARTS else 3, part))
-        sizes = ", ".join(f"{escape(part)} {parts[part]:,}" for part in order)
-        grid.add_row("split", sizes if scheme == "default" else f"{escape(scheme)}: {sizes}")
+        sizes = ", ".join(
+            f"{escape(part)} {parts[part]:,}" + (f" with {named[part]:,} named captions" if part in named else "")
+            for part in order
+        )
+        grid.add_row("split", sizes if list(splits) == ["default"] else f"{escape(scheme)}: {sizes}")
     for source, judged in summary["judgments"].items():
         rest = "all others irrelevant" if judged["complete"] else "all others unknown"
         grid.add_row("judgments", f"{escape(source)}: {_count(judged['pairs'], 'pair')}, {rest}")

@@ -1,14 +1,12 @@
 """`matchcut search`: the moments that fit a sentence."""
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from tyro.conf import arg
+from typing import Literal
 
 
 def search(
-    collection: Annotated[Path, arg(metavar="COLLECTION")],
-    text: Annotated[str, arg(metavar="TEXT")],
+    collection: Path,
+    text: str,
     /,
     *,
     model: str,

@@ -23,6 +23,7 @@ def sweep(
     set: Many[str] = (),
     only: Many[str] = (),
     jobs: int | None = None,
+    stack: int = 1,
     device: str | None = None,
     keep_scores: Many[str] = (),
     again: bool = False,
@@ -42,7 +43,8 @@ def sweep(
         collection: Folder of the collection, if the file does not name it.
         set: Values that win over the file's, such as --set training.epochs=1 'grid.training.lr=[1e-3]'
         only: Names of the cells to take, with wildcards, such as --only 'ATT-*'
-        jobs: Models at a time; by default one a CPU core, or two on a GPU.
+        jobs: Worker processes; by default one a CPU core, or two on a GPU.
+        stack: Models that a worker trains at once where networks and batches agree; for GPUs.
         device: cpu, cuda, ...; by default a GPU if there is one.
         keep_scores: Parts such as test and val whose score matrix is kept with each model, for fusion.
         again: Train anew, even what is finished.
@@ -82,6 +84,7 @@ def sweep(
                 opened,
                 only=joined(only),
                 jobs=jobs,
+                stack=stack,
                 device=device,
                 again=again,
                 keep_scores=joined(keep_scores),

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from matchcut.cli.visible import visible
 from matchcut.evaluation.resampling import Interval
 from matchcut.search.searcher import Moment
 from matchcut.training.evaluation import Evaluation
@@ -66,7 +67,7 @@ def metrics_table(results: Sequence[Evaluation]) -> list[Table]:
 
 def moments_table(text: str, moments: Sequence[Moment], captions: Mapping[str, str] | None = None) -> Table:
     """The moments that a query found, best first; with a caption of each item in place of its file, if given."""
-    table = Table(title=escape(f'"{text}"'), title_justify="left")
+    table = Table(title=escape(f'"{visible(text)}"'), title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("item")
     table.add_column("from - to", justify="right")
@@ -75,7 +76,7 @@ def moments_table(text: str, moments: Sequence[Moment], captions: Mapping[str, s
     for number, moment in enumerate(moments, start=1):
         span = f"{clock(moment.start)} - {clock(moment.end)}" if moment.end > moment.start else ""
         shown = _nearby(moment.source) if captions is None else captions.get(moment.item, "")
-        table.add_row(str(number), escape(moment.item), span, f"{moment.score:.3f}", escape(shown))
+        table.add_row(str(number), escape(visible(moment.item)), span, f"{moment.score:.3f}", escape(visible(shown)))
     return table
 
 

@@ -1,16 +1,13 @@
 """`matchcut train`: one model from a recipe."""
 
 from pathlib import Path
-from typing import Annotated
-
-from tyro.conf import arg
 
 from matchcut.cli.flags import Many, joined
 
 
 def train(
-    recipe: Annotated[Path, arg(metavar="RECIPE")],
-    collection: Annotated[Path | None, arg(metavar="[COLLECTION]")] = None,
+    recipe: Path,
+    collection: Path | None = None,
     /,
     *,
     name: str | None = None,
