@@ -120,6 +120,27 @@ def test_streams_of_captions_and_of_a_query_are_the_same(worded):
     assert data.text_batch(index)["words"].values.dtype == torch.int64
 
 
+@pytest.mark.parametrize("by_piece", [False, True])
+def test_bags_count_words_or_pieces(worded, by_piece):
+    embed_tokens(worded)
+    recipe = recipe_of("dual_encoding", tokens="minilm-tokens", bag_by_piece=by_piece)
+    text = SharedData(worded).text(recipe)
+    caption = "two dogs jumps over snowboards, over snowboards"
+    made = text.batch([caption], {"minilm-tokens": SimpleNamespace(lengths=torch.tensor([12]))})
+    bag, words = made["bow"].values[0, 0], text.vocabulary.words
+    pieces = piece_words("minilm-tokens", [caption])[0]
+    assert pieces.count("snowboards") == 4
+    assert bag[words.index("snowboards") - 4] == (4 if by_piece else 2)
+    assert bag[words.index("over") - 4] == 2
+    counted = torch.bincount(made["words"].values[0], minlength=len(words))[4:]
+    assert torch.equal(bag.long(), counted) == by_piece
+    train(recipe, worded)
+    query = TrainedModel.open(worded, "dual_encoding").text.batch(
+        [caption], {"minilm-tokens": SimpleNamespace(lengths=torch.tensor([12]))}
+    )
+    assert torch.equal(query["bow"].values, made["bow"].values)
+
+
 def test_the_vocabulary_is_of_the_training_captions_alone(worded):
     with worded.writing() as writer:
         writer.put_captions("val0", ["zebra zebra zebra"] * 3)

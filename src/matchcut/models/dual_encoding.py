@@ -27,6 +27,7 @@ class LevelsConfig:
     attention_in: which side's biGRU states are weighted; attention, level2: how, and how the states are then pooled.
     max_frames: frames that levels 2 and 3 read; level 1 reads all. frame_norm: scale frames to unit length first.
     legacy_padding: let the video biGRU and both maxima run over the batch's padding, as public code does.
+    bag_by_piece: the bag of words counts a word beside tokens once for each of its pieces, as that code does.
     """
 
     frames: str = "efficientnet-lite0"
@@ -47,6 +48,7 @@ class LevelsConfig:
     frame_norm: bool = True
     dropout: float = 0.2
     legacy_padding: bool = False
+    bag_by_piece: bool = False
 
     @property
     def text_streams(self) -> tuple[str, ...]:
@@ -104,7 +106,7 @@ PRESETS = {
     "default": _EXCLUSION,
     "cvpr2019": _CVPR,
     "cvpr2019_released": replace(_CVPR, legacy_padding=True),
-    "icmr2020_released": replace(_EXCLUSION, attention="identity", legacy_padding=True),
+    "icmr2020_released": replace(_EXCLUSION, attention="identity", legacy_padding=True, bag_by_piece=True),
     "icmr2020_intended": _EXCLUSION,
     "exclusion_2021": _EXCLUSION,
     "exclusion_2021_att_bert": replace(_EXCLUSION, words=""),

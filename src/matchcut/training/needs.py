@@ -49,6 +49,10 @@ def needs(recipe: Recipe, collection: Collection | None, shapes: Shapes) -> list
     for name, of in asked(recipe).items():
         if name not in (*recipe.text, *recipe.item):
             found.append(_evidence(recipe, name, of, collection))
+    if vectors := recipe.data.word_vectors:
+        size = getattr(recipe.model, "word_dim", None)
+        there = Path(vectors).exists()
+        found.append(Need("word vectors", vectors, (size,) if size else None, "word2vec, GloVe or a BigFile", there))
     towers = getattr(recipe.model, "towers", None)
     if towers is not None:
         found.append(Need("checkpoint", towers.path, None, "a local folder, or the hub", at_hand(towers.path)))

@@ -32,6 +32,7 @@ from matchcut.training.settings import TrainingSettings
 from matchcut.training.shared import SharedData
 from matchcut.training.step import Batch, Encoded, batch_loss, read_batch
 from matchcut.training.text_streams import thin_text_streams
+from matchcut.training.word_vectors import start_words
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class Run:
         torch.manual_seed(self.settings.seed)
         words = list(text.vocabulary.words) if text.vocabulary is not None else []
         model = build_model(recipe, self.data.text_shapes, self.data.item_shapes, words=len(words)).to(self.device)
+        if recipe.data.word_vectors:
+            start_words(model, recipe.data.word_vectors, words)
         self.targets = shared.targets(recipe, self.data, model.target_names)
         objective = recipe.objective().to(self.device)
         optimizer = make_optimizer(self.settings, model, objective)

@@ -15,6 +15,7 @@ class DataSettings:
     test: str = "test"
     vocabulary_threshold: int = 5  # a word is known if the training captions hold it so often
     concept_threshold: int = 1  # an item shows a concept if its captions name it more often than this
+    word_vectors: str = ""  # file of pre-trained vectors that the words start from; see `training.word_vectors`
     thin_captions: bool = False  # train on captions without some of their least telling words; see `encoders.thinning`
     shapes: dict[str, list[int]] = field(default_factory=dict)
     """Row shape of feature sets that no encoder here makes, {regions = [36, 2048]}. Only `train --check` reads it."""

@@ -72,7 +72,8 @@ class SharedData:
             ("vocabulary", threshold, data.fingerprint()),
             lambda: Vocabulary.build(map(clean, data.texts), threshold=threshold),
         )
-        return TextStreams(reads, vocabulary, tokens, encoder, clip)
+        by_piece = getattr(recipe.model, "bag_by_piece", False)
+        return TextStreams(reads, vocabulary, tokens, encoder, clip, bag_by_piece=by_piece)
 
     def pairs(self, recipe: Recipe, part: str, text: TextStreams) -> PairData:
         """One part of the recipe's split scheme, with all streams that its network reads."""

@@ -60,7 +60,8 @@ class TextStreams:
     `words`: numbers of `<start>`, the words, `<end>`. Beside token vectors (`tokens`: the name of their feature set,
     `encoder`: its specification) a word is written once for each of its word pieces, so that both are as long.
     `clip-token-ids`: token ids of the CLIP checkpoint `clip`.
-    `bow`: how often each word of the vocabulary but the special ones occurs in the cleaned caption, once a word.
+    `bow`: how often each word of the vocabulary but the special ones occurs in the cleaned caption; with `bag_by_piece`
+    and token vectors it counts once for each of its word pieces.
 
     >>> made = TextStreams(reads=("words", "bow"), vocabulary=Vocabulary.build([["a", "dog"]], threshold=1))
     >>> made.batch(["A dog, a cat"])["words"].values.tolist()
@@ -74,6 +75,7 @@ class TextStreams:
     tokens: str = ""
     encoder: str = ""
     clip: str = ""
+    bag_by_piece: bool = False
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -95,9 +97,10 @@ class TextStreams:
             return Stream.of(*token_ids(self.clip, texts))
         if name == BAGS:
             some = len(SPECIAL)
-            numbers = [[k - some for k in self._words.numbers(clean(text)) if k >= some] for text in texts]
+            counted = self._written(texts) if self.bag_by_piece else [clean(text) for text in texts]
+            numbers = [[k - some for k in self._words.numbers(words) if k >= some] for words in counted]
             return Bags.of(numbers, size=len(self._words) - some)
-        words = piece_words(self.encoder, texts) if self.tokens else [clean(text) for text in texts]
+        words = self._written(texts)
         values, found = word_numbers(words, self._words)
         if self.tokens and lengths is not None:
             self._check(texts, found, lengths.numpy())
@@ -113,7 +116,12 @@ class TextStreams:
         """What a stream depends on beside the captions."""
         if name == TOKEN_IDS:
             return f"{name} {self.clip}"
-        return f"{name} {digest(self._words.words)}" + (f" {self.tokens} {self.encoder}" if name == WORDS else "")
+        by_piece = name == WORDS or self.bag_by_piece
+        return f"{name} {digest(self._words.words)}" + (f" {self.tokens} {self.encoder}" if by_piece else "")
+
+    def _written(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+        """The words of each caption, beside token vectors once for each piece."""
+        return piece_words(self.encoder, texts) if self.tokens else [clean(text) for text in texts]
 
     @property
     def _words(self) -> Vocabulary:

@@ -122,7 +122,8 @@ def _text_streams(recipe: Recipe, features: Mapping[str, Manifest], words: Seque
     reads = tuple(name for name in recipe.text if name in MADE)
     tokens = aligned_with(recipe)
     vocabulary = Vocabulary(tuple(words)) if words else None
-    return TextStreams(reads, vocabulary, tokens, features[tokens].encoder if tokens else "", clip_source(recipe))
+    encoder, by_piece = features[tokens].encoder if tokens else "", getattr(recipe.model, "bag_by_piece", False)
+    return TextStreams(reads, vocabulary, tokens, encoder, clip_source(recipe), bag_by_piece=by_piece)
 
 
 def _without_weights(recipe: Recipe) -> Recipe:
