@@ -75,6 +75,18 @@ def test_embeddings_gradients_and_statistics_are_those_of_each_network(name):
             torch.testing.assert_close(b, a, rtol=1e-5, atol=1e-6, msg=lambda m, key=key: f"{key}: {m}")
 
 
+@pytest.mark.parametrize("name", ["projection", "dual_encoding", "multimodal_transformer"])
+def test_dropout_draws_other_numbers_for_each(name):
+    recipe = Recipe.of({"name": "x", "model": {"name": name, **NETWORKS[name]}})
+    made = make_up(recipe, {})
+    built = replace(recipe, model=made.model), made.data.text_shapes, made.data.item_shapes
+    twins = [build_model(*built).train() for _ in range(2)]
+    twins[1].load_state_dict(twins[0].state_dict())
+    one, other = Stack(twins).encode(read_batch(made.data, torch.arange(4), CPU))
+    moved = [not torch.equal(a, b) for a, b in zip(tensors(one), tensors(other), strict=True)]
+    assert any(moved)
+
+
 @pytest.fixture
 def recipes(recipe_file):
     still = [

@@ -85,7 +85,8 @@ def report(
     console = Console()
     for warning in found.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
-    for sentence in found.verdicts() or ["no system is shown to beat another"]:
+    none = ["no system is shown to beat another"] if len(found.systems) > 1 else []
+    for sentence in found.verdicts() or none:
         console.print(sentence, highlight=False, markup=False)
     for path in written:
         console.print(f"written to {path}", highlight=False, markup=False)
