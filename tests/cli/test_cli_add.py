@@ -65,6 +65,16 @@ def test_a_name_stays_on_its_line_and_does_not_colour_the_terminal(videos, tmp_p
     assert "\x1b[31m\n" not in printed
 
 
+def test_of_many_models_the_first_are_named(tmp_path, capsys):
+    collection = Collection.create(tmp_path / "mine")
+    for number in range(14):
+        (collection.root / "models" / f"m{number:02}").mkdir(parents=True)
+    assert main(["info", str(collection.root)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "m11 and 2 more; --json names them all" in printed
+    assert "m12" not in printed
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

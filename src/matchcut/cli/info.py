@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _PARTS = ("train", "val", "test")
+_MODELS = 12  # so many are named; a sweep makes hundreds
 
 
 def info(collection: Path, /, *, json: bool = False) -> None:
@@ -111,8 +112,9 @@ def _contents(summary: dict[str, Any]) -> "Table":
     for source, judged in summary["judgments"].items():
         rest = "all others irrelevant" if judged["complete"] else "all others unknown"
         grid.add_row("judgments", f"{escape(source)}: {_count(judged['pairs'], 'pair')}, {rest}")
-    if summary["models"]:
-        grid.add_row("models", escape(", ".join(summary["models"])))
+    if models := summary["models"]:
+        more = f" and {len(models) - _MODELS:,} more; --json names them all" if len(models) > _MODELS else ""
+        grid.add_row("models", escape(", ".join(models[:_MODELS]) + more))
     return grid
 
 
