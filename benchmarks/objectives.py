@@ -81,7 +81,7 @@ INTRODUCTION = """# How fast the objectives are
 
 Written by `python benchmarks/objectives.py --write`, on {where}, torch {torch}. A step is the cosine scores of B texts
 and B items at d = 512, the loss, and the gradient of both. Cases take turns; the least processor time of each counts.
-When it began, {load:.0f} programs wanted the {cores} cores: where there are more programs than cores every case finds
+When it began, the load of the {cores} cores was {load:.0f}: where there are more programs than cores every case finds
 its caches emptied, and a treatment's share grows by several percent; only ratios within a column mean something then.
 
 *Peak* is the most that torch's allocator holds during a step, a copy of the embeddings and their gradients included. No
