@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -128,6 +129,12 @@ def test_every_model_gets_the_weights_of_a_training_by_itself(collection, recipe
         assert_same_weights(trained.folder, alone.folder)
         assert (trained.epochs, trained.best) == (alone.epochs, pytest.approx(alone.best))
     assert not torch.equal(*(weights(t.folder)[0]["model.text.linear.weight"] for t in stacked[:2]))
+
+
+def test_models_share_the_time_of_an_epoch(collection, recipes, monkeypatch):
+    monkeypatch.setattr("matchcut.training.run.time.perf_counter", itertools.count().__next__)
+    stacked = train_stack(recipes, collection)  # three readings at the start of an epoch, three at its end
+    assert [trained.seconds for trained in stacked] == [3.0, 3.0, 3.0]
 
 
 def test_runs_that_are_not_as_far_are_trained_first(collection, recipes):

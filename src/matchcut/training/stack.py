@@ -18,7 +18,7 @@ from matchcut.training.loop import threads
 from matchcut.training.recipe import Recipe
 from matchcut.training.run import Run, Trained, autocast
 from matchcut.training.shared import SharedData
-from matchcut.training.step import Batch, Encoded
+from matchcut.training.step import Batch, Encoded, encode
 
 STACKED = ("projection", "dual_encoding", "hybrid_space", "vsepp", "clip_video", "dmae", "multimodal_transformer")
 """Networks that can be stacked; in the others shapes depend on weights or on chance."""
@@ -142,8 +142,7 @@ class Stack:
     def encode(self, batch: Batch) -> list[Encoded]:
         """What each network makes of a batch."""
         if len(self.models) == 1:
-            text, (item, extra) = self.models[0].encode_text(batch.text), self.models[0].train_item(batch.item)
-            return [Encoded(text, item, extra)]
+            return [encode(self.models[0], batch)]
         parameters = _stacked([dict(model.named_parameters()) for model in self.models])
         own = [dict(model.named_buffers()) for model in self.models]
         buffers = _stacked(own)
@@ -174,7 +173,7 @@ class _Encoders(nn.Module):
         self.model = model
 
     def forward(self, batch: Batch) -> Encoded:
-        return Encoded(self.model.encode_text(batch.text), *self.model.train_item(batch.item))
+        return encode(self.model, batch)
 
 
 def _stacked(named: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
